@@ -74,12 +74,13 @@ class DiT(nn.Module):
         assert projection.bias is not None
         nn.init.zeros_(projection.bias)
         nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
-        for layer in (self.t_embedder.mlp[0], self.t_embedder.mlp[2]):
+        for layer in linear_layers(self.t_embedder):
             nn.init.normal_(layer.weight, std=0.02)
-        modulations = [block.adaLN_modulation[-1] for block in self.blocks]
-        for layer in [*modulations, self.final_layer.adaLN_modulation[-1], self.final_layer.linear]:
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for module in self.modules():
+            if isinstance(module, DiTBlock | FinalLayer):
+                for layer in linear_layers(module.adaLN_modulation):
+                    zero(layer)
+        zero(self.final_layer.linear)
 
     def forward(self, x: Tensor, time: Tensor, class_label: Tensor) -> Tensor:
         tokens = self.x_embedder(x) + self.pos_embed  # (B, T, D), T = (H / patch_size) ** 2
@@ -113,12 +114,18 @@ class TimestepEmbedder(nn.Module):
     def __init__(self, hidden_size: int):
         super().__init__()
         self.mlp = nn.Sequential(
-            nn.Linear(TIME_EMBEDDING_SIZE, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
+            nn.Linear(TIME_EMBEDDING_SIZE, hidden_size),
+            nn.SiLU(),
+            nn.Linear(hidden_size, hidden_size),
         )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return linear_layers(self)[0].weight.dtype
 
     def forward(self, time: Tensor) -> Tensor:
         """(B,) -> (B, D)."""
-        return self.mlp(sinusoids(time).to(self.mlp[0].weight.dtype))
+        return self.mlp(sinusoids(time).to(self.dtype))
 
 
 class LabelEmbedder(nn.Module):
@@ -174,9 +181,13 @@ class DiTBlock(nn.Module):
 
     def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
         """(B, T, D), (B, D) -> (B, T, D)."""
-        modulation = self.adaLN_modulation(condition).unsqueeze(1).chunk(6, dim=-1)  # each (B, 1, D)
+        modulation = (
+            self.adaLN_modulation(condition).unsqueeze(1).chunk(6, dim=-1)
+        )  # each (B, 1, D)
         shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation
-        tokens = tokens + gate_attn * self.attn(modulate(self.norm1(tokens), shift_attn, scale_attn))
+        tokens = tokens + gate_attn * self.attn(
+            modulate(self.norm1(tokens), shift_attn, scale_attn)
+        )
         return tokens + gate_mlp * self.mlp(modulate(self.norm2(tokens), shift_mlp, scale_mlp))
 
 
@@ -191,6 +202,15 @@ class FinalLayer(nn.Module):
         """(B, T, D), (B, D) -> (B, T, p * p * C)."""
         shift, scale = self.adaLN_modulation(condition).unsqueeze(1).chunk(2, dim=-1)
         return self.linear(modulate(self.norm_final(tokens), shift, scale))
+
+
+def linear_layers(module: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+
+
+def zero(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -1,0 +1,36 @@
+"""Latent -> RGB."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .errors import ModelInvalid
+
+
+class Decoder(Protocol):
+    """(B, C, H, W) latents -> (B, 3, H', W') RGB in [-1, 1]."""
+
+    def __call__(self, latents: Tensor, /) -> Tensor: ...
+
+
+def pixels(latents: Tensor) -> Tensor:
+    """The decoder of models that draw pixels: nothing to decode."""
+    return latents
+
+
+_DECODERS: dict[str, Decoder] = {"pixels": pixels}
+
+
+def get_decoder(name: str) -> Decoder:
+    """Raises ModelInvalid for an unknown name."""
+    if name not in _DECODERS:
+        known = ", ".join(_DECODERS)
+        raise ModelInvalid(f"decoder must be one of {known}, got {name!r}")
+    return _DECODERS[name]
+
+
+def to_uint8(rgb: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8, rounded to the nearest level."""
+    levels = (rgb.float() * 127.5 + 127.5).round().clamp(0, 255)
+    return levels.to(torch.uint8).permute(0, 2, 3, 1)

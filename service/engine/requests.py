@@ -1,0 +1,66 @@
+"""What goes into the engine and what comes out of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from diffusion_core.program import StepProgram
+
+from ..errors import ServiceError
+
+Pixels = npt.NDArray[np.uint8]  # (H, W, 3)
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """One image to make: everything the engine needs, nothing of HTTP."""
+
+    model: str
+    program: StepProgram
+    class_label: int
+    guidance_scale: float  # exactly 1 takes one network row a step, anything else two
+    seed: int
+    deterministic: bool = False  # bit for bit the same beside any neighbours
+    deadline_at: float | None = None  # time.monotonic()
+    preview: bool = False  # report every step, with the picture as the solver sees it
+
+    @property
+    def rows(self) -> int:
+        """Network rows that a step takes."""
+        return 1 if self.guidance_scale == 1.0 else 2
+
+    @property
+    def cost(self) -> int:
+        """Network rows times steps: the unit in which the queue is bounded."""
+        return self.rows * self.program.steps
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """An image advanced by one step; sent only where the request asked for previews."""
+
+    index: int  # of the image in its submission
+    step: int  # 1..steps
+    steps: int
+    preview: Pixels | None
+
+
+@dataclass(frozen=True)
+class ImageDone:
+    index: int
+    pixels: Pixels
+    queue_s: float  # from submission to the first step
+    sampling_s: float  # first step to last step
+    decode_s: float
+
+
+@dataclass(frozen=True)
+class ImageLost:
+    """The image will not come."""
+
+    index: int
+    error: ServiceError
+
+
+EngineEvent = StepDone | ImageDone | ImageLost
