@@ -50,6 +50,8 @@ class StepProgram:
     prediction_x: Tensor  # (N,)
     prediction_out: Tensor  # (N,)
     carry: Tensor  # (N,)
+    data_x: Tensor  # (N,)  the picture that the solver sees: data_x * x_n + data_u * u_n
+    data_u: Tensor  # (N,)
     weights: Tensor  # (N, H), by slot
 
     @property
@@ -62,8 +64,15 @@ class StepProgram:
 
     @cached_property
     def rows(self) -> npt.NDArray[np.float32]:
-        """(N, 4 + H): network_time, prediction_x, prediction_out, carry, weights; on the host."""
-        columns = (self.network_time, self.prediction_x, self.prediction_out, self.carry)
+        """(N, 6 + H), on the host: the columns above in their order, then the weights."""
+        columns = (
+            self.network_time,
+            self.prediction_x,
+            self.prediction_out,
+            self.carry,
+            self.data_x,
+            self.data_u,
+        )
         packed = torch.cat([torch.stack(columns, dim=1), self.weights], dim=1)
         return packed.detach().to(torch.float32).numpy()
 
@@ -82,11 +91,14 @@ def compile_program(table: SolverTable | Coefficients, kind: NetworkKind) -> Ste
         kind.prediction, numbers.prediction, schedule, state_times
     )
     _refuse_infinite(prediction_x, prediction_out, numbers, kind)
+    data_x, data_u = affine(numbers.prediction, Prediction.DATA, schedule, state_times)
     return StepProgram(
         network_time=time,
         prediction_x=prediction_x,
         prediction_out=prediction_out,
         carry=numbers.carry,
+        data_x=data_x,
+        data_u=data_u,
         weights=_weights_by_slot(numbers.weights),
     )
 

@@ -1,0 +1,150 @@
+"""The tensors of the lanes of one model: state and history, one slot per lane."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion_core.decoder import to_uint8
+from diffusion_core.model import LoadedModel
+from diffusion_core.program import Guidance, StepProgram, per_row, predict, update
+
+from .requests import ImageRequest, Pixels
+
+
+@dataclass(frozen=True)
+class LaneStep:
+    """One lane's share of a step."""
+
+    slot: int
+    request: ImageRequest
+    step: int  # steps done so far: the row of the program
+
+
+class LaneBank:
+    """Owns slots; grows when they run out. All methods run on the engine thread."""
+
+    def __init__(self, model: LoadedModel, capacity: int = 16):
+        self.model = model
+        channels, height, width = model.card.latent_shape
+        self._shape = (channels, height, width)
+        self._state = self._zeros(capacity)  # (slots, C, H, W) float32
+        self._history = [self._zeros(capacity)]  # per history slot: (slots, C, H, W) float32
+        self._free = list(range(capacity))
+
+    @property
+    def num_used(self) -> int:
+        return self._state.shape[0] - len(self._free)
+
+    def admit(self, request: ImageRequest) -> int:
+        """Give the image a slot with its noise and an empty history."""
+        if not self._free:
+            self._grow()
+        while len(self._history) < request.program.history_length:
+            self._history.append(torch.zeros_like(self._state))
+        slot = self._free.pop()
+        self._state[slot] = initial_noise(request.seed, self._shape).to(self.model.device)
+        for predictions in self._history:
+            # Zeroed, not left stale: an unused slot has weight 0, and 0 * NaN is NaN.
+            predictions[slot].zero_()
+        return slot
+
+    def release(self, slot: int) -> None:
+        self._free.append(slot)
+
+    def advance(self, steps: Sequence[LaneStep], pad_to: int) -> list[Pixels | None]:
+        """One network evaluation and one solver update for every lane.
+
+        Nothing that a repeated call needs is overwritten before the new state is written, so a
+        step that failed halfway can be tried again.
+        Returns the preview of each lane that asked for one.
+        """
+        device = self.model.device
+        slots = torch.tensor([lane.slot for lane in steps], device=device)
+        rows = torch.from_numpy(_pack_rows(steps)).to(device)  # (B, 6 + K)
+        time, prediction_x, prediction_out, carry, data_x, data_u = rows[:, :6].unbind(1)
+        weights = rows[:, 6:]
+        class_label = torch.tensor([lane.request.class_label for lane in steps], device=device)
+        x = self._state[slots]  # (B, C, H, W)
+        out = predict(
+            self.model.network, x, time, class_label, self._guidance(steps), pad_to=pad_to
+        )
+        u = per_row(prediction_x, x) * x + per_row(prediction_out, x) * out
+        self._remember(steps, slots, u)
+        history = [self._history[k][slots] for k in range(weights.shape[1])]
+        self._state[slots] = update(x, history, carry, weights)
+        return self._previews(steps, per_row(data_x, x) * x + per_row(data_u, x) * u)
+
+    def finish(self, slots: Sequence[int]) -> list[Pixels | None]:
+        """Decode finished lanes; None for a lane whose state is no longer finite."""
+        latents = self._state[torch.tensor(slots, device=self.model.device)]
+        finite = latents.isfinite().flatten(1).all(dim=1).tolist()
+        pictures = self._decode(latents)
+        return [picture if good else None for picture, good in zip(pictures, finite, strict=True)]
+
+    def _decode(self, latents: Tensor) -> list[Pixels]:
+        return list(to_uint8(self.model.decoder(latents)).cpu().numpy())
+
+    def _previews(self, steps: Sequence[LaneStep], data: Tensor) -> list[Pixels | None]:
+        previews: list[Pixels | None] = [None] * len(steps)
+        wanted = [i for i, lane in enumerate(steps) if lane.request.preview]
+        if wanted:
+            for i, picture in zip(wanted, self._decode(data[wanted]), strict=True):
+                previews[i] = picture
+        return previews
+
+    def _guidance(self, steps: Sequence[LaneStep]) -> Guidance | None:
+        guided = [i for i, lane in enumerate(steps) if lane.request.rows == 2]
+        if not guided:
+            return None
+        device, card = self.model.device, self.model.card
+        return Guidance(
+            lanes=torch.tensor(guided, device=device),
+            scale=torch.tensor([steps[i].request.guidance_scale for i in guided], device=device),
+            null_class=card.null_class,
+            channels=card.guided_channels,
+        )
+
+    def _remember(self, steps: Sequence[LaneStep], slots: Tensor, u: Tensor) -> None:
+        """Write each lane's prediction into the history slot of its step."""
+        by_history_slot: dict[int, list[int]] = {}
+        for i, lane in enumerate(steps):
+            k = lane.step % lane.request.program.history_length
+            by_history_slot.setdefault(k, []).append(i)
+        for k, lanes in by_history_slot.items():
+            if len(lanes) == len(steps):
+                self._history[k][slots] = u
+            else:
+                chosen = torch.tensor(lanes, device=slots.device)
+                self._history[k][slots[chosen]] = u[chosen]
+
+    def _grow(self) -> None:
+        capacity = self._state.shape[0]
+        self._state = torch.cat([self._state, self._zeros(capacity)])
+        self._history = [torch.cat([kept, self._zeros(capacity)]) for kept in self._history]
+        self._free.extend(range(capacity, 2 * capacity))
+
+    def _zeros(self, slots: int) -> Tensor:
+        return torch.zeros(slots, *self._shape, device=self.model.device)
+
+
+def initial_noise(seed: int, shape: Sequence[int]) -> Tensor:
+    """Standard normal (C, H, W) float32 from the image's own generator.
+
+    Drawn on the CPU, so that a seed starts from the same noise on every device.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator)
+
+
+def _pack_rows(steps: Sequence[LaneStep]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    """(B, 6 + K) float32: this step's row of every lane's program, K the longest history."""
+    programs: list[StepProgram] = [lane.request.program for lane in steps]
+    width = max(program.rows.shape[1] for program in programs)
+    packed = np.zeros((len(steps), width), dtype=np.float32)
+    for i, (lane, program) in enumerate(zip(steps, programs, strict=True)):
+        row = program.rows[lane.step]
+        packed[i, : row.shape[0]] = row
+    return packed
