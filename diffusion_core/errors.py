@@ -2,6 +2,7 @@
 
 DiffusionError
 ├── TableMismatch     the table cannot drive this model, or not at this number of steps
+├── SolverUnknown     no classical solver of that name
 ├── ModelNotFound     no model of that name
 ├── ModelInvalid      a card, weights file or statistics file that breaks a rule
 └── ClassNotFound     no such class in the model
@@ -14,6 +15,10 @@ class DiffusionError(Exception):
 
 class TableMismatch(DiffusionError):
     """The table cannot drive this model, or not at this number of steps."""
+
+
+class SolverUnknown(DiffusionError):
+    """No classical solver of that name."""
 
 
 class ModelNotFound(DiffusionError):

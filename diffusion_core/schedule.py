@@ -80,7 +80,12 @@ class RectifiedFlow(Schedule):
 
 
 class VariancePreserving(Schedule):
-    """alpha^2 + sigma^2 = 1; velocity = alpha * noise - sigma * data."""
+    """alpha^2 + sigma^2 = 1; velocity = alpha * noise - sigma * data.
+
+    `vp` and `ddpm` are this one schedule in two clocks; the network is trained on 1000 indices.
+    """
+
+    index_step: ClassVar[float]  # one network index, in this clock
 
     @abstractmethod
     def log_alpha(self, t: Tensor) -> Tensor:
@@ -94,7 +99,7 @@ class VariancePreserving(Schedule):
         return self.log_alpha(t).exp()
 
     def sigma(self, t: Tensor) -> Tensor:
-        return _sqrt(-torch.expm1(2.0 * self.log_alpha(t)))
+        return square_root(-torch.expm1(2.0 * self.log_alpha(t)))
 
     def time_of_log_snr(self, log_snr: Tensor) -> Tensor:
         # alpha^2 = 1 / (1 + e^{-2 lambda})
@@ -111,6 +116,7 @@ class ContinuousVP(VariancePreserving):
     t_noise = 0.999  # the network's last index, in this clock
     t_data = 0.0
     lambda_ends = (0.999, 1e-3)
+    index_step = 1.0 / NUM_DDPM_STEPS
 
     beta_0: ClassVar[float] = 0.1
     beta_1: ClassVar[float] = 20.0
@@ -131,6 +137,7 @@ class DiscreteDDPM(VariancePreserving):
     t_noise = 999.0
     t_data = -1.0
     lambda_ends = (999.0, 0.0)
+    index_step = 1.0
 
     def __init__(self) -> None:
         betas = torch.linspace(1e-4, 0.02, NUM_DDPM_STEPS, dtype=torch.float64)
@@ -155,8 +162,6 @@ _SCHEDULES: dict[str, Schedule] = {
     schedule.name: schedule for schedule in (RectifiedFlow(), ContinuousVP(), DiscreteDDPM())
 }
 
-_CLOCKS = {"vp": 1.0, "ddpm": float(NUM_DDPM_STEPS)}  # one schedule: its unit of time in each
-
 
 def get_schedule(name: str) -> Schedule:
     """Raises TableMismatch for an unknown name."""
@@ -170,17 +175,17 @@ def network_time(t: Tensor, table_schedule: str, model_schedule: str) -> Tensor:
 
     Raises TableMismatch where the two schedules are not one schedule in two clocks.
     """
-    if not {table_schedule, model_schedule} <= _CLOCKS.keys():
-        if table_schedule == model_schedule:
+    table, model = get_schedule(table_schedule), get_schedule(model_schedule)
+    if not (isinstance(table, VariancePreserving) and isinstance(model, VariancePreserving)):
+        if table is model:
             return t
         raise TableMismatch(
             f"a table for schedule {table_schedule} cannot drive a model of schedule "
             f"{model_schedule}"
         )
-    unit = _CLOCKS[model_schedule]
-    if table_schedule != model_schedule:
-        t = t * (unit / _CLOCKS[table_schedule])
-    return t.clamp(0.0, 0.999 * unit)  # index 0 to 999
+    if table is not model:
+        t = t * (model.index_step / table.index_step)
+    return t.clamp(0.0, model.t_noise)
 
 
 def _log(value: Tensor) -> Tensor:
@@ -190,7 +195,7 @@ def _log(value: Tensor) -> Tensor:
     return torch.where(positive, logarithm, torch.full_like(value, -torch.inf))
 
 
-def _sqrt(value: Tensor) -> Tensor:
+def square_root(value: Tensor) -> Tensor:
     """Square root, with derivative zero at zero."""
     positive = value > 0
     root = torch.sqrt(torch.where(positive, value, torch.ones_like(value)))
