@@ -4,7 +4,6 @@ submit -> inbox -> Scheduler -> StepBatch -> LaneBank.advance -> retire -> finis
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,22 +21,19 @@ from ..errors import (
     EngineFault,
     ImageFailed,
     OutOfMemory,
-    QueueFull,
-    RequestTooLarge,
     ServiceError,
 )
 from .lanes import LaneBank, LaneStep
+from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
 from .requests import EngineEvent, ImageDone, ImageLost, ImageRequest, StepDone
 from .scheduler import Lane, Scheduler, StepBatch
+from .warm_up import forward_zeros
 
 logger = logging.getLogger(__name__)
 
 Notify = Callable[[EngineEvent], None]
 Command = Callable[[], None]
-
-STARTING_SECONDS_PER_ROW = 0.01  # a guess for Retry-After, until the first step is measured
-RATE_MEMORY = 0.95  # how much of the known rate a new measurement leaves
 
 
 @dataclass(eq=False)
@@ -92,11 +88,10 @@ class Engine:
         self,
         models: Sequence[LoadedModel],
         row_limits: dict[str, int],
-        queue_rows: int,
+        queue_rows: int,  # bound of network rows times remaining steps
         observer: EngineObserver | None = None,
     ):
         self.models = {model.card.name: model for model in models}
-        self.queue_rows = queue_rows  # bound of network rows times remaining steps
         self._observer = observer or NoObserver()
         self._banks = {name: LaneBank(model) for name, model in self.models.items()}
         self._scheduler = Scheduler(
@@ -105,14 +100,8 @@ class Engine:
         )
         self._inbox: SimpleQueue[Command] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._books = threading.Lock()  # guards the three below, which other threads read
-        self._queued_rows = 0
-        self._draining = False
-        self._num_images = 0
-        self._idle = threading.Event()
-        self._idle.set()
+        self._ledger = Ledger(queue_rows)
         self._stopped = False
-        self._seconds_per_row = STARTING_SECONDS_PER_ROW
         self._steps = 0
         self._network_evaluations = 0
         self._last_step_at: float | None = None
@@ -127,7 +116,7 @@ class Engine:
 
         Raises QueueFull, RequestTooLarge or Draining.
         """
-        self._enter(sum(image.cost for image in images), len(images))
+        self._ledger.enter(sum(image.cost for image in images), len(images))
         submission = Submission(self, notify)
         now = time.monotonic()
         lanes = [
@@ -159,62 +148,29 @@ class Engine:
 
     def drain(self, timeout_s: float) -> bool:
         """Refuse new images and wait for those under way. Returns whether all were finished."""
-        with self._books:
-            self._draining = True
-        return self._idle.wait(timeout_s)
+        self._ledger.close()
+        return self._ledger.wait_until_empty(timeout_s)
 
     def stop(self) -> None:
         """End the engine thread; images still under way are lost."""
-        with self._books:
-            self._draining = True
+        self._ledger.close()
         self._inbox.put(self._halt)
         if self._thread.is_alive():
             self._thread.join()
 
     def stats(self) -> EngineStats:
-        with self._books:
-            queued_rows, draining = self._queued_rows, self._draining
         running = sum(bank.num_used for bank in self._banks.values())
         return EngineStats(
-            queued_rows=queued_rows,
+            queued_rows=self._ledger.rows,
             lanes=running,
-            waiting=max(0, self._num_images - running),
+            waiting=max(0, self._ledger.images - running),
             row_limits=dict(self._scheduler.row_limits),
-            seconds_per_row=self._seconds_per_row,
+            seconds_per_row=self._ledger.seconds_per_row,
             steps=self._steps,
             network_evaluations=self._network_evaluations,
             last_step_at=self._last_step_at,
-            draining=draining,
+            draining=self._ledger.draining,
         )
-
-    def _enter(self, cost: int, num_images: int) -> None:
-        """Book new work, or refuse it."""
-        if cost > self.queue_rows:
-            raise RequestTooLarge(
-                f"a request may take at most {self.queue_rows} network rows times steps, "
-                f"this one takes {cost}"
-            )
-        with self._books:
-            if self._draining:
-                raise Draining("the server is stopping")
-            excess = self._queued_rows + cost - self.queue_rows
-            if excess > 0:
-                retry_after_s = max(1, math.ceil(excess * self._seconds_per_row))
-                raise QueueFull(
-                    f"the queue holds {self._queued_rows} of {self.queue_rows} network rows, "
-                    f"this request takes {cost}; try again in {retry_after_s} s",
-                    retry_after_s,
-                )
-            self._queued_rows += cost
-            self._num_images += num_images
-            self._idle.clear()
-
-    def _leave(self, cost: int, num_images: int = 0) -> None:
-        with self._books:
-            self._queued_rows -= cost
-            self._num_images -= num_images
-            if self._num_images == 0:
-                self._idle.set()
 
     # On the engine thread
 
@@ -269,11 +225,8 @@ class Engine:
         self._steps += 1
         self._network_evaluations += len(batch.lanes)
         self._last_step_at = time.monotonic()
-        measured = duration_s / batch.rows
-        if self._steps == 1:
-            self._seconds_per_row = measured
-        self._seconds_per_row += (1 - RATE_MEMORY) * (measured - self._seconds_per_row)
-        self._leave(batch.rows)
+        self._ledger.measure(batch.rows, duration_s)
+        self._ledger.leave(batch.rows)
         self._observer.on_step(batch.model, batch.rows, duration_s)
 
     def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane], sampled_at: float) -> None:
@@ -326,7 +279,7 @@ class Engine:
         if lane.slot is not None:
             self._banks[lane.model].release(lane.slot)
             lane.slot = None
-        self._leave(cost, num_images=1)
+        self._ledger.leave(cost, images=1)
 
     def _shed(self, batch: StepBatch, error: Exception) -> None:
         """A step failed. Lose the newest half where memory ran out, else the whole batch."""
@@ -343,11 +296,13 @@ class Engine:
             self._lose(lane, _public(error))
 
     def _probe(self, done: threading.Event) -> None:
-        for model in self.models.values():
-            x = torch.zeros(1, *model.card.latent_shape, device=model.device)
-            label = torch.zeros(1, dtype=torch.int64, device=model.device)
-            model.network(x, torch.zeros(1, device=model.device), label)
-        done.set()
+        try:
+            for model in self.models.values():
+                forward_zeros(model, rows=1)
+        except Exception:  # a failing probe is an answer, not the end of the engine
+            logger.exception("the probe forward failed")
+        else:
+            done.set()
 
     def _halt(self) -> None:
         for lane in _image_lanes(self._scheduler.lanes):

@@ -3,7 +3,6 @@
 import time
 
 import torch
-from torch import Tensor
 
 from diffusion_core.model import LoadedModel
 
@@ -24,16 +23,21 @@ def best_row_count(model: LoadedModel) -> int:
 def forward_seconds(model: LoadedModel, rows: int) -> float:
     """The shortest of a few forwards of so many rows, after one that warms up."""
     with torch.inference_mode():
-        x = torch.zeros(rows, *model.card.latent_shape, device=model.device)
-        network_time = torch.zeros(rows, device=model.device)
-        class_label = torch.zeros(rows, dtype=torch.int64, device=model.device)
-        _timed(model, x, network_time, class_label)
-        return min(_timed(model, x, network_time, class_label) for _ in range(REPEATS))
+        forward_zeros(model, rows)
+        return min(_timed_forward(model, rows) for _ in range(REPEATS))
 
 
-def _timed(model: LoadedModel, x: Tensor, network_time: Tensor, class_label: Tensor) -> float:
+def forward_zeros(model: LoadedModel, rows: int) -> None:
+    """One forward of so many rows, whose answer nobody needs."""
+    device = model.device
+    x = torch.zeros(rows, *model.card.latent_shape, device=device)
+    class_label = torch.zeros(rows, dtype=torch.int64, device=device)
+    model.network(x, torch.zeros(rows, device=device), class_label)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _timed_forward(model: LoadedModel, rows: int) -> float:
     started = time.perf_counter()
-    model.network(x, network_time, class_label)
-    if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)
+    forward_zeros(model, rows)
     return time.perf_counter() - started
