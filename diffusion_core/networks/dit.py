@@ -36,7 +36,7 @@ class DiT(nn.Module):
 
     forward(x, time, class_label):
         x            (B, C, H, W)  state
-        time         (B,)          network time, in the unit that the model was trained with; float32
+        time         (B,)          network time, in the unit of training; float32
         class_label  (B,)          int64, 0..num_classes; num_classes itself is the null class
         Returns      (B, C, H, W)  the network's raw prediction
     """

@@ -1,7 +1,6 @@
 """A tiny model, an engine that is stepped by hand, and tables written by hand."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch

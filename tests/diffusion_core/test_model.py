@@ -1,0 +1,115 @@
+"""Cards and weights: what fits is loaded, what does not is refused with the reason."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from diffusion_core.errors import ClassNotFound, ModelInvalid, ModelNotFound
+from diffusion_core.model import ModelFolder, find_models, get_model, load_model
+from tests.fakes import write_tiny_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path) -> ModelFolder:
+    return write_tiny_model(tmp_path)
+
+
+def edit_card(folder: ModelFolder, **changes: object) -> None:
+    card = json.loads((folder.path / "card.json").read_text())
+    (folder.path / "card.json").write_text(json.dumps({**card, **changes}))
+
+
+def test_a_saved_model_answers_as_before_saving(folder) -> None:
+    first, second = load_model(folder, CPU), load_model(folder, CPU)
+    x, time, label = torch.randn(2, 3, 8, 8), torch.rand(2), torch.tensor([0, 4])
+    assert torch.equal(first.network(x, time, label), second.network(x, time, label))
+    assert first.network(x, time, label).abs().max() > 0
+
+
+def test_the_digest_names_the_weights(folder) -> None:
+    before = ModelFolder.read(folder.path).weights_digest
+    weights = load_file(folder.path / "model.safetensors")
+    weights["x_embedder.proj.bias"][0] += 1
+    save_file(weights, folder.path / "model.safetensors")
+    assert ModelFolder.read(folder.path).weights_digest != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"schedule": "cosine"}, "schedule"),
+        ({"prediction": "score"}, "prediction"),
+        ({"latent_shape": [4, 8, 8]}, "latent_shape"),
+        ({"classes": ["a"]}, "1 classes named, network has 4"),
+        ({"guided_channels": 4}, "guided_channels"),
+        ({"time_scale": "1"}, "time_scale"),
+        ({"colour": "red"}, "colour"),
+        ({"name": "../etc"}, "name"),
+        ({"default_guidance_scale": 51.0}, "default_guidance_scale"),
+    ],
+)
+def test_a_card_that_breaks_a_rule_is_refused_with_the_field(folder, changes, rule) -> None:
+    edit_card(folder, **changes)
+    with pytest.raises(ModelInvalid, match=rule):
+        ModelFolder.read(folder.path)
+
+
+def test_a_card_that_is_missing_or_not_json_is_refused(tmp_path) -> None:
+    with pytest.raises(ModelInvalid, match="No such file"):
+        ModelFolder.read(tmp_path)
+    (tmp_path / "card.json").write_text("{")
+    with pytest.raises(ModelInvalid, match=r"card\.json"):
+        ModelFolder.read(tmp_path)
+
+
+def test_weights_that_do_not_fit_are_refused_with_what_is_missing(folder) -> None:
+    path = folder.path / "model.safetensors"
+    weights = load_file(path)
+    bias = weights.pop("final_layer.linear.bias")
+    save_file(weights, path)
+    with pytest.raises(ModelInvalid, match=r"1 tensors missing, the first is final_layer\.linear"):
+        load_model(folder, CPU)
+    save_file({**weights, "final_layer.linear.bias": bias, "extra": bias.clone()}, path)
+    with pytest.raises(ModelInvalid, match="unknown, the first is extra"):
+        load_model(folder, CPU)
+    save_file({**weights, "final_layer.linear.bias": bias[:-1].clone()}, path)
+    with pytest.raises(ModelInvalid, match=r"final_layer\.linear\.bias has shape \(47,\)"):
+        load_model(folder, CPU)
+
+
+def test_truncated_or_missing_weights_are_refused(folder) -> None:
+    path = folder.path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelInvalid, match=r"model\.safetensors"):
+        load_model(folder, CPU)
+    path.unlink()
+    with pytest.raises(ModelInvalid, match=r"model\.safetensors"):
+        load_model(folder, CPU)
+
+
+def test_models_are_found_by_the_name_on_their_card(tmp_path) -> None:
+    write_tiny_model(tmp_path, "one")
+    write_tiny_model(tmp_path, "two")
+    found = find_models(tmp_path)
+    assert sorted(found) == ["one", "two"]
+    assert get_model(found, "two").card.name == "two"
+    with pytest.raises(ModelNotFound, match="at hand: one, two"):
+        get_model(found, "three")
+
+
+def test_two_models_of_one_name_are_refused(tmp_path) -> None:
+    write_tiny_model(tmp_path, "one")
+    edit_card(write_tiny_model(tmp_path, "two"), name="one")
+    with pytest.raises(ModelInvalid, match="two models are called 'one'"):
+        find_models(tmp_path)
+
+
+def test_class_names_and_their_bounds(folder) -> None:
+    assert folder.card.class_name(3) == "d"
+    for outside in (-1, 4):
+        with pytest.raises(ClassNotFound, match=r"\[0, 3\]"):
+            folder.card.class_name(outside)
