@@ -1,0 +1,86 @@
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from diffusion_core.networks.dit import DiT, DiTConfig
+from tests.training.fakes import bar_masks
+from training.checkpoint import Progress, load_average, write_atomically
+from training.generator import GeneratorTraining, Recipe, training_times
+from training.rendering import GlyphRenderer
+
+TINY = DiTConfig(
+    input_size=32, patch_size=8, in_channels=3, hidden_size=16, depth=1, num_heads=2, num_classes=36
+)
+
+
+def tiny_training(checkpoint: Path, steps: int) -> GeneratorTraining:
+    """A run that takes milliseconds; its budget is steps, so that it ends in one exact place."""
+    torch.manual_seed(0)
+    recipe = Recipe(minutes=1e9, steps=steps, batch_size=8, warmup_steps=2, checkpoint_every=1)
+    return GeneratorTraining(DiT(TINY), GlyphRenderer.of(bar_masks()), recipe, checkpoint)
+
+
+def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
+    whole = tiny_training(tmp_path / "whole.safetensors", steps=6)
+    whole.run()
+    interrupted = tiny_training(tmp_path / "parts.safetensors", steps=6)
+    for _ in range(3):
+        interrupted.advance()
+    interrupted.save()
+    interrupted.advance()  # lost: the process dies before the next checkpoint
+    resumed = tiny_training(tmp_path / "parts.safetensors", steps=6)
+    assert resumed.progress.step == 3
+    resumed.run()
+    for left, right in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(left, right)
+    whole_average, _ = load_average(tmp_path / "whole.safetensors")
+    resumed_average, progress = load_average(tmp_path / "parts.safetensors")
+    assert progress.step == 6
+    assert all(torch.equal(whole_average[name], resumed_average[name]) for name in whole_average)
+
+
+def test_training_lowers_the_loss_and_leaves_a_sheet(tmp_path: Path) -> None:
+    training = tiny_training(tmp_path / "generator.safetensors", steps=40)
+    first = training.advance()
+    training.run()
+    assert training.advance() < first
+    assert (tmp_path / "sheet-000040.png").exists()
+
+
+def test_the_rate_warms_up_then_holds_then_decays() -> None:
+    recipe = Recipe(minutes=10, steps=1000, warmup_steps=100, decay_fraction=0.25)
+
+    def rate(step: int) -> float:
+        return recipe.rate(Progress(step)) / recipe.learning_rate
+
+    assert rate(49) == pytest.approx(0.5)
+    assert rate(99) == rate(749) == pytest.approx(1)
+    assert rate(875) == pytest.approx(0.505)
+    assert rate(1000) == pytest.approx(0.01)
+
+
+def test_the_budget_ends_by_whichever_is_spent_first() -> None:
+    recipe = Recipe(minutes=10, steps=1000)
+    assert recipe.spent(Progress(step=900, seconds=60)) == pytest.approx(0.9)
+    assert recipe.spent(Progress(step=100, seconds=300)) == pytest.approx(0.5)
+    assert recipe.spent(Progress(step=2000, seconds=60)) == 1
+
+
+def test_training_times_cover_both_ends() -> None:
+    times = training_times(20_000, 0.3, torch.Generator().manual_seed(0))
+    assert 0 <= times.min() < 0.001
+    assert 0.999 < times.max() <= 1
+    assert times.median().item() == pytest.approx(0.5, abs=0.01)
+    assert times.std().item() < 0.26  # denser in the middle than the uniform's 0.289
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(b"old", path)
+    with pytest.raises(TypeError):
+        write_atomically(cast(bytes, None), path)  # fails in the middle of the write
+    assert path.read_bytes() == b"old"
+    write_atomically(b"new", path)
+    assert path.read_bytes() == b"new"

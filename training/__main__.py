@@ -1,0 +1,55 @@
+"""`python -m training <command>`: every stage from the fonts to the shipped bundle."""
+
+import argparse
+
+import torch
+
+from training.bundle import write_bundle, write_samples
+from training.classifier import train_classifier
+from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
+from training.generator import train_generator
+from training.guidance import SCALES, measure_guidance
+from training.statistics import write_statistics
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    root.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    commands = root.add_subparsers(dest="command", required=True)
+    commands.add_parser("packages", help="print the Debian packages that hold the fonts")
+    generator = commands.add_parser("generator", help="train the SiT; resumes where it stopped")
+    generator.add_argument("--minutes", type=float, default=75, help="budget of training time")
+    generator.add_argument("--steps", type=int, default=12_000, help="budget of steps")
+    classifier = commands.add_parser("classifier", help="train the judge; report its accuracy")
+    classifier.add_argument("--steps", type=int, default=2500)
+    commands.add_parser("bundle", help="write the shipped card and weights")
+    commands.add_parser("samples", help="write the shipped sheet of samples")
+    commands.add_parser("statistics", help="reference statistics of 50,000 renderings")
+    guidance = commands.add_parser("guidance", help="measure guidance scales; choose the default")
+    guidance.add_argument("--per-class", type=int, default=40, help="samples of each class")
+    guidance.add_argument("--scales", type=float, nargs="+", help="default: 1 to 2.5")
+    return root
+
+
+def main() -> None:
+    options = parser().parse_args()
+    torch.set_num_threads(options.threads)
+    match options.command:
+        case "packages":
+            print(*sorted(TRAINING_PACKAGES + HELD_OUT_PACKAGES))
+        case "generator":
+            train_generator(options.minutes, options.steps)
+        case "classifier":
+            train_classifier(options.steps)
+        case "statistics":
+            write_statistics()
+        case "guidance":
+            measure_guidance(options.per_class, tuple(options.scales or SCALES))
+        case "bundle":
+            write_bundle()
+        case "samples":
+            write_samples()
+
+
+if __name__ == "__main__":
+    main()
