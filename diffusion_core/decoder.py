@@ -32,5 +32,5 @@ def get_decoder(name: str) -> Decoder:
 
 def to_uint8(rgb: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8, rounded to the nearest level."""
-    levels = (rgb.float() * 127.5 + 127.5).round().clamp(0, 255)
+    levels = rgb.float().mul(127.5).add_(127.5).round_().clamp_(0, 255)
     return levels.to(torch.uint8).permute(0, 2, 3, 1)

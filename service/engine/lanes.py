@@ -67,19 +67,24 @@ class LaneBank:
         time, prediction_x, prediction_out, carry, data_x, data_u = rows[:, :6].unbind(1)
         weights = rows[:, 6:]
         class_label = torch.tensor([lane.request.class_label for lane in steps], device=device)
-        x = self._state[slots]  # (B, C, H, W)
+        x = self._state.index_select(0, slots)  # (B, C, H, W)
         out = predict(
             self.model.network, x, time, class_label, self._guidance(steps), pad_to=pad_to
         )
         u = per_row(prediction_x, x) * x + per_row(prediction_out, x) * out
         self._remember(steps, slots, u)
-        history = [self._history[k][slots] for k in range(weights.shape[1])]
-        self._state[slots] = update(x, history, carry, weights)
-        return self._previews(steps, per_row(data_x, x) * x + per_row(data_u, x) * u)
+        used = self._history[: weights.shape[1]]
+        history = [predictions.index_select(0, slots) for predictions in used]
+        self._state.index_copy_(0, slots, update(x, history, carry, weights))
+        wanted = [i for i, lane in enumerate(steps) if lane.request.preview]
+        if not wanted:
+            return [None] * len(steps)
+        seen = per_row(data_x, x) * x + per_row(data_u, x) * u
+        return self._previews(len(steps), wanted, seen)
 
     def finish(self, slots: Sequence[int]) -> list[Pixels | None]:
         """Decode finished lanes; None for a lane whose state is no longer finite."""
-        latents = self._state[torch.tensor(slots, device=self.model.device)]
+        latents = self._state.index_select(0, torch.tensor(slots, device=self.model.device))
         finite = latents.isfinite().flatten(1).all(dim=1).tolist()
         pictures = self._decode(latents)
         return [picture if good else None for picture, good in zip(pictures, finite, strict=True)]
@@ -87,12 +92,11 @@ class LaneBank:
     def _decode(self, latents: Tensor) -> list[Pixels]:
         return list(to_uint8(self.model.decoder(latents)).cpu().numpy())
 
-    def _previews(self, steps: Sequence[LaneStep], data: Tensor) -> list[Pixels | None]:
-        previews: list[Pixels | None] = [None] * len(steps)
-        wanted = [i for i, lane in enumerate(steps) if lane.request.preview]
-        if wanted:
-            for i, picture in zip(wanted, self._decode(data[wanted]), strict=True):
-                previews[i] = picture
+    def _previews(self, num_lanes: int, wanted: list[int], seen: Tensor) -> list[Pixels | None]:
+        """Decode the pictures that the solver sees, for the lanes that want them."""
+        previews: list[Pixels | None] = [None] * num_lanes
+        for i, picture in zip(wanted, self._decode(seen[wanted]), strict=True):
+            previews[i] = picture
         return previews
 
     def _guidance(self, steps: Sequence[LaneStep]) -> Guidance | None:
@@ -115,10 +119,10 @@ class LaneBank:
             by_history_slot.setdefault(k, []).append(i)
         for k, lanes in by_history_slot.items():
             if len(lanes) == len(steps):
-                self._history[k][slots] = u
+                self._history[k].index_copy_(0, slots, u)
             else:
                 chosen = torch.tensor(lanes, device=slots.device)
-                self._history[k][slots[chosen]] = u[chosen]
+                self._history[k].index_copy_(0, slots[chosen], u[chosen])
 
     def _grow(self) -> None:
         capacity = self._state.shape[0]
