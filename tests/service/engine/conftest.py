@@ -110,3 +110,8 @@ class HandCranked(Engine):
 @pytest.fixture
 def engine(tiny: LoadedModel) -> HandCranked:
     return HandCranked([tiny], {"tiny": 8}, queue_rows=1000)
+
+
+@pytest.fixture
+def hand_cranked() -> type[HandCranked]:
+    return HandCranked
