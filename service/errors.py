@@ -1,19 +1,63 @@
 """What can go wrong while serving, and the HTTP status of every public error.
 
 ServiceError
-├── QueueFull           429, with the seconds after which to try again
-├── RequestTooLarge     422, more work than the queue could ever hold
-├── DeadlineMissed      504
-├── ImageFailed         500, this image alone: its state is no longer finite
-├── OutOfMemory         503, the newest images were given up so that the others go on
-├── EngineFault         500, a step failed for a reason that nobody foresaw
-├── Draining            503, the server is stopping
-└── Cancelled           never public: the client is gone
+├── BodyUnreadable      the body is not JSON
+├── KeyMissing          no API key, or a wrong one
+├── NotAcceptable       none of the media types that the client accepts can be given
+├── BodyTooLarge        the body is longer than MAX_BODY_BYTES
+├── ContentTypeUnknown  the body is not announced as JSON
+├── FieldRefused        a field of the request that breaks a rule; the cause has the status
+├── QueueFull           with the seconds after which to try again
+├── RequestTooLarge     more work than the queue could ever hold
+├── DeadlineMissed      the deadline passed before the images were done
+├── ImageFailed         this image alone: its state is no longer finite
+├── OutOfMemory         the newest images were given up so that the others go on
+├── EngineFault         a step failed for a reason that nobody foresaw
+├── NotReady            no step was made lately, and a probe forward did not come through
+├── Draining            the server is stopping
+├── SettingInvalid      never public: a setting that cannot be used ends the start
+└── Cancelled           the client is gone: nobody reads this, but the figures count it
+
+The statuses, of these and of the other packages' errors, are in STATUSES below.
 """
+
+from diffusion_core import errors as diffusion
+from solver_store import errors as store
 
 
 class ServiceError(Exception):
     """Root of this package's errors."""
+
+
+class BodyUnreadable(ServiceError):
+    """The body is not JSON."""
+
+
+class KeyMissing(ServiceError):
+    """No API key, or a wrong one."""
+
+
+class NotAcceptable(ServiceError):
+    """None of the media types that the client accepts can be given."""
+
+
+class BodyTooLarge(ServiceError):
+    """The body is longer than the service reads."""
+
+
+class ContentTypeUnknown(ServiceError):
+    """The body is not announced as JSON."""
+
+
+class FieldRefused(ServiceError):
+    """A field of the request that breaks a rule; `cause` is the error of whoever knows the rule."""
+
+    def __init__(self, field: str, rule: str, value: object, cause: Exception | None = None):
+        super().__init__(rule)
+        self.field = field
+        self.rule = rule
+        self.value = value
+        self.cause = cause
 
 
 class QueueFull(ServiceError):
@@ -44,9 +88,59 @@ class EngineFault(ServiceError):
     """A step failed for a reason that nobody foresaw."""
 
 
+class NotReady(ServiceError):
+    """No step was made lately, and a probe forward did not come through."""
+
+
 class Draining(ServiceError):
     """The server is stopping and takes no new requests."""
 
 
+class SettingInvalid(ServiceError):
+    """A setting that cannot be used; the message is one line that names it."""
+
+
 class Cancelled(ServiceError):
     """The client is gone; nobody reads this."""
+
+
+# Looked up along the class hierarchy, so that a family may share one status.
+STATUSES: dict[type[Exception], int] = {
+    BodyUnreadable: 400,
+    KeyMissing: 401,
+    NotAcceptable: 406,
+    BodyTooLarge: 413,
+    ContentTypeUnknown: 415,
+    FieldRefused: 422,  # where no cause says otherwise
+    QueueFull: 429,
+    RequestTooLarge: 422,
+    DeadlineMissed: 504,
+    ImageFailed: 500,
+    OutOfMemory: 503,
+    EngineFault: 500,
+    NotReady: 503,
+    Draining: 503,
+    Cancelled: 499,  # by custom; no answer is sent
+    diffusion.TableMismatch: 422,
+    diffusion.SolverUnknown: 404,
+    diffusion.ModelNotFound: 404,
+    diffusion.ClassNotFound: 422,
+    store.TableError: 422,
+    store.RecordError: 422,
+    store.InvalidReference: 422,
+    store.NameMismatch: 409,
+    store.VersionNotFound: 404,
+    store.PromotionConflict: 409,
+    store.StoreUnavailable: 503,
+    store.StoreDamaged: 500,
+}
+
+# These end a start; no client ever reads them.
+NEVER_PUBLIC: frozenset[type[Exception]] = frozenset({SettingInvalid, diffusion.ModelInvalid})
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an error; 500 for one that nobody foresaw."""
+    if isinstance(error, FieldRefused) and error.cause is not None:
+        return status_of(error.cause)
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)

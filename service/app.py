@@ -1,0 +1,77 @@
+"""The application: routes inside the border, over the parts of a running server.
+
+request -> Border -> routes -> Order -> Engine -> delivery -> PNG
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from diffusion_core.errors import DiffusionError
+from solver_store.errors import StoreError
+
+from .assembly import Services, open_services
+from .border.middleware import Border
+from .errors import ServiceError
+from .problems import problem_of, problem_of_http, problem_of_validation
+from .routes import generate, health, index, models, solvers
+from .routes.documentation import add_problem_schema, problems
+from .settings import Settings
+from .version import VERSION
+
+OpenServices = Callable[[Settings], AbstractContextManager[Services]]
+
+
+class Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        add_problem_schema(document)
+        return document
+
+
+def create_app(settings: Settings, open_parts: OpenServices = open_services) -> FastAPI:
+    """Everything under one roof; the parts open when the server starts and close when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with open_parts(settings) as services:
+            app.state.services = services
+            yield
+
+    app = Application(
+        title="fewstep",
+        summary="Images from diffusion models in as few network evaluations as possible.",
+        version=VERSION,
+        lifespan=lifespan,
+        middleware=[Middleware(Border, api_keys=settings.api_keys)],
+        redirect_slashes=False,
+        responses=problems(401) if settings.api_keys else {},
+    )
+    for resource in (generate, models, solvers, health, index):
+        app.include_router(resource.router)
+    for kind in (ServiceError, DiffusionError, StoreError):
+        app.add_exception_handler(kind, _answer_refusal)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    return app
+
+
+async def _answer_refusal(request: Request, error: Exception) -> Response:
+    return problem_of(error).response()
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_of_http(error).response()
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_of_validation(error).response()

@@ -1,0 +1,129 @@
+"""The parts of a running server, put together from its settings and taken apart again."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from diffusion_core.model import CARD_FILE, LoadedModel, ModelFolder, find_models, load_model
+from diffusion_core.select import SolverSelector
+from solver_store.importing import import_published
+from solver_store.store import SolverStore
+
+from .engine.engine import Engine
+from .engine.warm_up import best_row_count
+from .errors import SettingInvalid
+from .metrics import Metrics
+from .reload import StoreFollower
+from .settings import BUNDLED_MODELS, PREFIX, Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes work with."""
+
+    settings: Settings
+    models: Mapping[str, LoadedModel]
+    default_model: str
+    engine: Engine
+    store: SolverStore
+    selector: SolverSelector
+    metrics: Metrics
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[Services]:
+    """Open the store, load the models, start the engine; stop and close them at the end.
+
+    Raises SettingInvalid, ModelInvalid or StoreUnavailable where that is not possible.
+    """
+    with ExitStack() as closing:
+        make_home(settings.home)
+        store = SolverStore.open(settings.database)
+        closing.callback(store.close)
+        import_published(store)
+        models = load_models(settings)
+        metrics = Metrics(models.keys())
+        engine = Engine(
+            list(models.values()),
+            {name: settings.max_rows or best_row_count(model) for name, model in models.items()},
+            settings.queue_rows,
+            metrics,
+        )
+        metrics.watch(engine)
+        engine.start()
+        closing.callback(engine.stop)
+        selector = SolverSelector(store)
+        follower = StoreFollower(selector)
+        follower.start()
+        closing.callback(follower.stop)
+        default = default_model(settings, models)
+        yield Services(settings, models, default, engine, store, selector, metrics)
+
+
+def make_home(home: Path) -> None:
+    """Raises SettingInvalid where there can be no such folder."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingInvalid(f"{PREFIX}HOME: {home}: {error.strerror}") from None
+
+
+def load_models(settings: Settings) -> dict[str, LoadedModel]:
+    """Raises SettingInvalid where there is none, ModelInvalid where one is broken."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
+    models = {}
+    for folder in choose_models(settings):
+        models[folder.card.name] = load_model(folder, device, dtype)
+        logger.info("loaded %s on %s", folder.card.name, device)
+    return models
+
+
+def choose_models(settings: Settings) -> list[ModelFolder]:
+    """The folders to load: those named, or all that are bundled or in the data folder."""
+    at_hand = find_models(BUNDLED_MODELS) | find_models(settings.home / "models")
+    wanted = [_find_model(name, at_hand) for name in settings.models] or list(at_hand.values())
+    if not wanted:
+        raise SettingInvalid(
+            f"{PREFIX}MODELS: no model in {BUNDLED_MODELS} nor in {settings.home / 'models'}"
+        )
+    return wanted
+
+
+def _find_model(name: str, at_hand: Mapping[str, ModelFolder]) -> ModelFolder:
+    if name in at_hand:
+        return at_hand[name]
+    if (Path(name) / CARD_FILE).is_file():
+        return ModelFolder.read(Path(name))
+    known = ", ".join(at_hand) or "none"
+    raise SettingInvalid(f"{PREFIX}MODELS: {name!r} is no folder with a card; at hand: {known}")
+
+
+def choose_device(name: str) -> torch.device:
+    """Raises SettingInvalid where the device is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingInvalid(
+            f"{PREFIX}DEVICE: {name!r} asks for a GPU, torch sees {torch.cuda.device_count()}"
+        )
+    return device
+
+
+def default_model(settings: Settings, models: Mapping[str, LoadedModel]) -> str:
+    """Raises SettingInvalid where the default is not among those loaded."""
+    name = settings.default_model or next(iter(models))
+    if name not in models:
+        raise SettingInvalid(
+            f"{PREFIX}DEFAULT_MODEL: {name!r} is not loaded; loaded are {', '.join(models)}"
+        )
+    return name

@@ -1,0 +1,52 @@
+"""What belongs to one HTTP request: its id, its start, and the parts of the server it uses."""
+
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Scope
+
+from ..assembly import Services
+from ..metrics import Outcome
+
+CONTEXT = "fewstep.context"
+REQUEST_ID = "x-request-id"
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@dataclass
+class RequestContext:
+    """Made at the border; the routes fill in what they learn."""
+
+    id: str
+    started_at: float = field(default_factory=time.monotonic)
+    status: int | None = None  # None until an answer begins
+    model: str | None = None
+    steps: int | None = None
+    outcome: Outcome | None = None  # where the status does not tell
+
+    @classmethod
+    def of(cls, headers: Headers) -> "RequestContext":
+        """Takes the client's id over if it is sane, else makes one up."""
+        given = headers.get(REQUEST_ID, "")
+        return cls(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex)
+
+
+def context_of(request: Request) -> RequestContext:
+    context = request.scope[CONTEXT]
+    assert isinstance(context, RequestContext)
+    return context
+
+
+def services_of(request: Request) -> Services:
+    return services_in(request.scope)
+
+
+def services_in(scope: Scope) -> Services:
+    services = scope["app"].state.services
+    assert isinstance(services, Services)
+    return services

@@ -1,0 +1,58 @@
+"""The `fewstep` command: what it can do, and how its failures are told.
+
+Exit status: 0 done · 1 failed, with one line on stderr · 2 used wrongly · 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from diffusion_core.errors import DiffusionError
+from solver_store.errors import StoreError
+
+from .client import ClientError
+from .commands import generate, solvers
+from .commands.common import CommandFailed
+from .errors import ServiceError
+from .settings import add_flags, given_flags, read_settings
+from .version import VERSION
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except KeyboardInterrupt:
+        return 130
+    except (CommandFailed, ClientError, ServiceError, DiffusionError, StoreError, OSError) as error:
+        print(f"fewstep: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fewstep", description="Images from diffusion models in few network evaluations."
+    )
+    parser.add_argument("--version", action="version", version=f"fewstep {VERSION}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve", help="serve the models", description="Every flag is also a variable."
+    )
+    add_flags(serve)
+    serve.set_defaults(run=_serve)
+    generate.add_command(commands)
+    solvers.add_commands(commands)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    settings = read_settings(given_flags(arguments))
+    from .server import serve  # torch takes seconds to import, and only this command needs it
+
+    serve(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""fewstep solvers list | show | import | export | promote"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..answers import SolverVersionAnswer
+from ..client import Client
+from .common import CommandFailed, add_connection_flags
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Command = Callable[[Client, argparse.Namespace], None]
+
+IMPORTED_FIELDS = ("name", "table", "paper_form", "target", "note")
+
+
+def add_commands(commands: "Commands") -> None:
+    parser = commands.add_parser("solvers", help="the solvers that the server knows")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    listing = _add(actions, "list", "all of them", _list)
+    listing.add_argument("--model", help="only what runs on this model")
+    listing.add_argument("--steps", type=int, help="only what takes so many steps")
+
+    showing = _add(actions, "show", "one name with its versions, or NAME/VERSION", _show)
+    showing.add_argument("name", metavar="NAME[/VERSION]")
+
+    importing = _add(actions, "import", "keep a table from a JSON file", _import)
+    importing.add_argument("file", type=Path, help="{name, table} or {name, paper_form}")
+    importing.add_argument("--name", help="another name than the file's")
+    importing.add_argument("--note", help="where it comes from")
+
+    exporting = _add(actions, "export", "write a version as a JSON file", _export)
+    exporting.add_argument("name", metavar="NAME[/VERSION]", help="default: its champion")
+    exporting.add_argument("-o", "--output", type=Path, help="default: stdout")
+
+    promoting = _add(actions, "promote", "point an alias at a version", _promote)
+    promoting.add_argument("name")
+    promoting.add_argument("version", type=int)
+    promoting.add_argument("--alias", default="champion", help="champion (default), faithful …")
+    promoting.add_argument(
+        "--expected", type=int, help="where it points now; default: as the server says"
+    )
+    promoting.add_argument("--note", default="", help="why")
+
+
+def _add(actions: "Commands", name: str, help_text: str, run: Command) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=help_text)
+    add_connection_flags(parser)
+
+    def connect_and_run(arguments: argparse.Namespace) -> None:
+        with Client(arguments.url, arguments.api_key) as client:
+            run(client, arguments)
+
+    parser.set_defaults(run=connect_and_run)
+    return parser
+
+
+def _list(client: Client, arguments: argparse.Namespace) -> None:
+    table = Table("name", "steps", "schedule", "made for", "versions", "aliases", box=None)
+    for entry in client.solvers(arguments.model, arguments.steps):
+        target = entry.target
+        table.add_row(
+            entry.name,
+            "any" if entry.steps is None else str(entry.steps),
+            entry.schedule or "any",
+            "" if target is None else f"{target.model}, guidance {target.guidance_scale:g}",
+            str(entry.num_versions or ""),
+            ", ".join(f"{alias} → {version}" for alias, version in entry.aliases.items()),
+        )
+    Console().print(table)
+
+
+def _show(client: Client, arguments: argparse.Namespace) -> None:
+    name, version = _split(arguments.name)
+    shown = client.solver(name) if version is None else client.solver_version(name, version)
+    print(shown.model_dump_json(indent=2))
+
+
+def _import(client: Client, arguments: argparse.Namespace) -> None:
+    document = _read_document(arguments.file)
+    if arguments.name is not None:
+        document["name"] = arguments.name
+    if arguments.note is not None:
+        document["note"] = arguments.note
+    kept = client.import_solver(document)
+    print(f"{kept.name}/{kept.version} sha256:{kept.digest}")
+
+
+def _export(client: Client, arguments: argparse.Namespace) -> None:
+    version = _find_version(client, arguments.name)
+    text = version.model_dump_json(indent=2) + "\n"
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        arguments.output.write_text(text, encoding="utf-8")
+        print(arguments.output)
+
+
+def _promote(client: Client, arguments: argparse.Namespace) -> None:
+    expected = arguments.expected
+    if expected is None:
+        expected = client.solver(arguments.name).aliases.get(arguments.alias)
+    move = client.move_alias(
+        arguments.name, arguments.alias, arguments.version, expected, arguments.note
+    )
+    before = "nothing" if expected is None else str(expected)
+    print(f"{move.name}@{move.alias}: {before} → {move.version}")
+
+
+def _find_version(client: Client, text: str) -> SolverVersionAnswer:
+    """Raises CommandFailed where a plain name has no champion."""
+    name, version = _split(text)
+    if version is None:
+        version = client.solver(name).aliases.get("champion")
+    if version is None:
+        raise CommandFailed(f"{name} has no champion; say which version: {name}/1")
+    return client.solver_version(name, version)
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    """NAME or NAME/VERSION."""
+    name, slash, version = text.partition("/")
+    if slash and not version.isdecimal():
+        raise CommandFailed(f"a version is a number, as in {name}/1; got {version!r}")
+    return name, int(version) if slash else None
+
+
+def _read_document(file: Path) -> dict[str, Any]:
+    """An exported version or a published table will do: what an import does not take is left out.
+
+    Raises CommandFailed where the file is no JSON object.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CommandFailed(f"{file} is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise CommandFailed(f"{file} must hold a JSON object")
+    kept = {name: document[name] for name in IMPORTED_FIELDS if name in document}
+    if "table" in kept:
+        kept.pop("paper_form", None)  # published files hold both; the table is what is used
+    return kept

@@ -1,0 +1,1 @@
+"""A validated request becomes images, and images become an answer."""

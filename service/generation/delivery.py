@@ -1,0 +1,105 @@
+"""An order on its way: from the engine's events to an answer that holds all pictures."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..answers import GenerateAnswer, ImageAnswer, SolverUsed, Timing
+from ..border.context import RequestContext, context_of, services_of
+from ..border.hang_up import unless_hung_up
+from ..engine.engine import Engine
+from ..engine.requests import ImageDone, ImageLost
+from ..engine.stream import events
+from ..png import encode
+from .order import Order
+
+INLINE_PIXELS = 128 * 128  # above, encoding takes milliseconds and moves to a thread
+
+
+async def answer_json(request: Request, order: Order) -> Response:
+    """All pictures and all that went into them."""
+    images = await _images(request, order)
+    context = context_of(request)
+    answer = GenerateAnswer(
+        id=context.id,
+        model=order.model.card.name,
+        class_id=order.class_id,
+        class_name=order.class_name,
+        solver=solver_used(order),
+        steps=order.steps,
+        guidance_scale=order.guidance_scale,
+        images=[await image_answer(order, image) for image in images],
+        timing_ms=timing(context, images),
+    )
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def answer_png(request: Request, order: Order) -> Response:
+    """The one picture."""
+    images = await _images(request, order)
+    png = await encode_image(order, images[0])
+    spent = timing(context_of(request), images)
+    version = order.solver.version
+    headers = {
+        "X-Solver": order.solver.name + (f"/{version}" if version is not None else ""),
+        "X-Solver-Digest": order.solver.digest,
+        "X-Seed": str(order.seed),
+        "Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in spent),
+    }
+    return Response(png, headers=headers, media_type="image/png")
+
+
+def solver_used(order: Order) -> SolverUsed:
+    solver = order.solver
+    return SolverUsed(name=solver.name, version=solver.version, digest=solver.digest)
+
+
+async def image_answer(order: Order, image: ImageDone) -> ImageAnswer:
+    png = await encode_image(order, image)
+    return ImageAnswer(
+        seed=order.seed + image.index, format="png", base64=base64.b64encode(png).decode()
+    )
+
+
+async def encode_image(order: Order, image: ImageDone) -> bytes:
+    """A PNG file with its provenance; a thread draws it where that takes long."""
+    provenance = order.provenance(image.index)
+    if image.pixels.shape[0] * image.pixels.shape[1] <= INLINE_PIXELS:
+        return encode(image.pixels, provenance)
+    return await asyncio.to_thread(encode, image.pixels, provenance)
+
+
+def timing(context: RequestContext, images: Sequence[ImageDone]) -> Timing:
+    """Of several images the longest of each part."""
+    return Timing(
+        queue=_ms(max(image.queue_s for image in images)),
+        sampling=_ms(max(image.sampling_s for image in images)),
+        decode=_ms(max(image.decode_s for image in images)),
+        total=_ms(time.monotonic() - context.started_at),
+    )
+
+
+async def _images(request: Request, order: Order) -> list[ImageDone]:
+    return await unless_hung_up(request, _collect(services_of(request).engine, order))
+
+
+async def _collect(engine: Engine, order: Order) -> list[ImageDone]:
+    """All images of an order, in order. Raises the error of the first that is lost."""
+    done = {}
+    requests = order.image_requests(report_steps=False)
+    async with aclosing(events(engine, requests)) as stream:
+        async for event in stream:
+            if isinstance(event, ImageLost):
+                raise event.error
+            if isinstance(event, ImageDone):
+                done[event.index] = event
+    return [done[index] for index in range(order.num_images)]
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

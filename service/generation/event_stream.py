@@ -1,0 +1,175 @@
+"""An order as a stream of server-sent events, while it is being made.
+
+queued   once: what was ordered, and how much the engine has before it
+step     an image advanced: {index, step, steps, preview}, the preview as base64 PNG or null
+image    as in the JSON answer, with its index
+error    an image is lost: {index, problem}; the other images go on
+done     once, at the end: {id, num_images, num_lost, timing_ms}
+
+Source: the event stream format of the HTML standard, section 9.2.6.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from ..border.context import RequestContext, context_of, services_of
+from ..engine.requests import EngineEvent, ImageDone, ImageLost, StepDone
+from ..engine.stream import events
+from ..errors import ServiceError
+from ..metrics import Outcome
+from ..png import encode
+from ..problems import problem_of
+from .delivery import image_answer, solver_used, timing
+from .order import Order
+
+MEDIA_TYPE = "text/event-stream"
+PING = b": still here\n\n"
+PING_INTERVAL_S = 15.0  # proxies cut silent connections, often after a minute
+
+
+async def answer_events(request: Request, order: Order) -> Response:
+    """Raises QueueFull and the like before the stream begins: they keep their status."""
+    engine = services_of(request).engine
+    context = context_of(request)
+    queued = {
+        "id": context.id,
+        "model": order.model.card.name,
+        "class_id": order.class_id,
+        "class_name": order.class_name,
+        "solver": solver_used(order).model_dump(),
+        "steps": order.steps,
+        "guidance_scale": order.guidance_scale,
+        "seed": order.seed,
+        "num_images": order.num_images,
+        "queued_rows": engine.stats().queued_rows,
+    }
+    feed = Feed(events(engine, order.image_requests(report_steps=True)))
+    await feed.opened()
+    return EventStreamResponse(feed, Story(context, order), queued)
+
+
+class Feed:
+    """The engine's events, one at a time, with a limit to the patience."""
+
+    def __init__(self, stream: AsyncGenerator[EngineEvent, None]):
+        self._stream = stream
+        self._next = asyncio.ensure_future(anext(stream, None))
+
+    async def opened(self) -> None:
+        """Raises what the engine refuses the images with."""
+        await asyncio.sleep(0)  # in which the stream submits them
+        if self._next.done():
+            self._next.result()
+
+    async def get(self, timeout_s: float) -> EngineEvent | None:
+        """The next event; None after the last one. Raises TimeoutError."""
+        await asyncio.wait((self._next,), timeout=timeout_s)
+        if not self._next.done():
+            raise TimeoutError
+        event = self._next.result()
+        if event is not None:
+            self._next = asyncio.ensure_future(anext(self._stream, None))
+        return event
+
+    async def close(self) -> None:
+        """Cancel what is not finished."""
+        self._next.cancel()
+        await asyncio.gather(self._next, return_exceptions=True)
+        await self._stream.aclose()
+
+
+class Story:
+    """Tells events in the words of the stream, and keeps count."""
+
+    def __init__(self, context: RequestContext, order: Order):
+        self._context = context
+        self._order = order
+        self._done: list[ImageDone] = []
+        self._lost: list[ServiceError] = []
+
+    async def tell(self, event: EngineEvent) -> bytes:
+        match event:
+            case StepDone():
+                return _sse("step", self._step(event))
+            case ImageDone():
+                self._done.append(event)
+                answer = await image_answer(self._order, event)
+                return _sse("image", {"index": event.index, **answer.model_dump()})
+            case ImageLost():
+                self._lost.append(event.error)
+                problem = problem_of(event.error).as_dict()
+                return _sse("error", {"index": event.index, "problem": problem})
+
+    def end(self) -> bytes:
+        spent = timing(self._context, self._done).model_dump() if self._done else None
+        return _sse(
+            "done",
+            {
+                "id": self._context.id,
+                "num_images": len(self._done),
+                "num_lost": len(self._lost),
+                "timing_ms": spent,
+            },
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended, if it is told to its end."""
+        if self._lost:
+            return Outcome.of_status(problem_of(self._lost[0]).status)
+        return Outcome.OK
+
+    def _step(self, event: StepDone) -> dict[str, Any]:
+        preview = None
+        if self._order.preview and event.preview is not None:
+            preview = base64.b64encode(encode(event.preview)).decode()
+        return {
+            "index": event.index,
+            "step": event.step,
+            "steps": event.steps,
+            "preview": preview,
+        }
+
+
+class EventStreamResponse(StreamingResponse):
+    """However it ends, what is not finished is cancelled."""
+
+    def __init__(self, feed: Feed, story: Story, queued: Mapping[str, Any]):
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(self._content(), headers=headers, media_type=MEDIA_TYPE)
+        self._feed = feed
+        self._story = story
+        self._queued = queued
+        self._outcome = Outcome.CANCELLED
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            context_of(Request(scope)).outcome = self._outcome
+            await self._feed.close()
+
+    async def _content(self) -> AsyncGenerator[bytes, None]:
+        yield _sse("queued", self._queued)
+        while True:
+            try:
+                event = await self._feed.get(PING_INTERVAL_S)
+            except TimeoutError:
+                yield PING
+                continue
+            if event is None:
+                break
+            yield await self._story.tell(event)
+        self._outcome = self._story.outcome
+        yield self._story.end()
+
+
+def _sse(name: str, data: Mapping[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()

@@ -1,0 +1,155 @@
+"""What Prometheus sees. Counters and histograms are written as things happen; gauges are read
+from the engine when somebody looks, so they cannot drift.
+
+Label values are bounded: models that are loaded, step counts up to 32, a handful of outcomes.
+"""
+
+from collections.abc import Collection, Iterator
+from enum import StrEnum
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .engine.engine import EngineStats
+
+MAX_STEPS_LABEL = 32
+UNKNOWN = "unknown"
+
+REQUEST_BUCKETS_S = (
+    0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 20, 30, 60, 120, 180,
+)  # fmt: skip
+STEP_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Outcome(StrEnum):
+    """How a request for images ended."""
+
+    OK = "ok"
+    CANCELLED = "cancelled"  # the client hung up
+    INVALID = "invalid"  # the request breaks a rule
+    REJECTED = "rejected"  # no room, or stopping
+    TIMEOUT = "timeout"  # its deadline passed
+    ERROR = "error"
+
+    @classmethod
+    def of_status(cls, status: int) -> "Outcome":
+        match status:
+            case 499:
+                return cls.CANCELLED
+            case 429 | 503:
+                return cls.REJECTED
+            case 504:
+                return cls.TIMEOUT
+            case _ if status >= 500:
+                return cls.ERROR
+            case _ if status >= 400:
+                return cls.INVALID
+            case _:
+                return cls.OK
+
+
+class Metrics:
+    """Owns a registry; an EngineObserver."""
+
+    def __init__(self, models: Collection[str]):
+        self.registry = CollectorRegistry()
+        self._models = frozenset(models)
+        registry = self.registry
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "fewstep_requests", "Requests for images, by how they ended.",
+            ("model", "outcome"), registry=registry,
+        )  # fmt: skip
+        self._request_duration = Histogram(
+            "fewstep_request_duration_seconds", "From request to answer, of requests that got one.",
+            ("model", "steps"), registry=registry, buckets=REQUEST_BUCKETS_S,
+        )  # fmt: skip
+        queue_wait = Histogram(
+            "fewstep_queue_wait_seconds", "From submission of an image to its first step.",
+            ("model",), registry=registry, buckets=REQUEST_BUCKETS_S,
+        )  # fmt: skip
+        step_duration = Histogram(
+            "fewstep_engine_step_duration_seconds", "One forward and its solver update.",
+            ("model",), registry=registry, buckets=STEP_BUCKETS_S,
+        )  # fmt: skip
+        batch_rows = Histogram(
+            "fewstep_engine_batch_rows", "Network rows per forward.",
+            ("model",), registry=registry, buckets=ROW_BUCKETS,
+        )  # fmt: skip
+        evaluations = Counter(
+            "fewstep_network_evaluations", "Of finished images; a guided pair counts as one.",
+            ("model",), registry=registry,
+        )  # fmt: skip
+        images = Counter(
+            "fewstep_images", "Images made.", ("model",), registry=registry
+        )  # fmt: skip
+        # The children of every model, made once: looking them up costs more than counting.
+        self._queue_wait = {name: queue_wait.labels(name) for name in models}
+        self._step_duration = {name: step_duration.labels(name) for name in models}
+        self._batch_rows = {name: batch_rows.labels(name) for name in models}
+        self._evaluations = {name: evaluations.labels(name) for name in models}
+        self._images = {name: images.labels(name) for name in models}
+
+    def watch(self, engine: "WatchedEngine") -> None:
+        """Read the gauges from this engine at every scrape."""
+        self.registry.register(EngineGauges(engine))
+
+    def on_step(self, model: str, rows: int, duration_s: float) -> None:
+        self._step_duration[model].observe(duration_s)
+        self._batch_rows[model].observe(rows)
+
+    def on_image(self, model: str, queue_s: float, sampling_s: float, evaluations: int) -> None:
+        self._queue_wait[model].observe(queue_s)
+        self._evaluations[model].inc(evaluations)
+        self._images[model].inc()
+
+    def on_request(
+        self, model: str | None, steps: int | None, outcome: Outcome, duration_s: float
+    ) -> None:
+        label = model if model in self._models else UNKNOWN
+        self._requests.labels(label, outcome.value).inc()
+        if outcome is Outcome.OK and steps is not None:
+            self._request_duration.labels(label, steps_label(steps)).observe(duration_s)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+
+class WatchedEngine(Protocol):
+    def stats(self) -> EngineStats: ...
+
+
+class EngineGauges(Collector):
+    """The engine's state at the moment of the scrape."""
+
+    def __init__(self, engine: WatchedEngine):
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._engine.stats()
+        for name, help_text, value in (
+            ("queue_rows", "Network rows times remaining steps, of all images.", stats.queued_rows),
+            ("lanes", "Images between their first and last step.", stats.lanes),
+            ("waiting_images", "Images before their first step.", stats.waiting),
+            ("seconds_per_row", "Time that a network row takes lately.", stats.seconds_per_row),
+        ):
+            yield GaugeMetricFamily(f"fewstep_engine_{name}", help_text, value=value)
+        limits = GaugeMetricFamily(
+            "fewstep_engine_row_limit", "Network rows that a forward may have.", labels=("model",)
+        )
+        for model, limit in stats.row_limits.items():
+            limits.add_metric((model,), limit)
+        yield limits
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: asked at registration, before the engine runs."""
+        return iter(())
+
+
+def steps_label(steps: int) -> str:
+    return str(steps) if steps <= MAX_STEPS_LABEL else f"{MAX_STEPS_LABEL + 1}+"

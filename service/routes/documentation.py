@@ -1,0 +1,53 @@
+"""The parts of the OpenAPI document that routes share: which problems they may answer."""
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from ..answers import ProblemAnswer
+from ..problems import MEDIA_TYPE
+
+Responses = dict[int | str, dict[str, Any]]
+
+REFERENCE = "#/components/schemas/{model}"
+
+DESCRIPTIONS = {
+    400: "The body is not JSON",
+    401: "No API key, or a wrong one",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "None of the accepted media types can be given",
+    409: "The state of the solver speaks against it",
+    413: "The body is too large",
+    415: "The body is not announced as JSON",
+    422: "A field breaks a rule",
+    429: "The queue is full",
+    500: "An image could not be made",
+    503: "Not ready, stopping, or out of memory",
+    504: "The deadline passed",
+}
+
+BODY_PROBLEMS = (400, 413, 415, 422)
+
+
+def problems(*statuses: int) -> Responses:
+    """Document these statuses as problem documents."""
+    return {status: problem(status) for status in sorted(statuses)}
+
+
+def problem(status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": DESCRIPTIONS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model="ProblemAnswer")}}},
+    }
+    if status == 429:
+        response["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        }
+    return response
+
+
+def add_problem_schema(document: dict[str, Any]) -> None:
+    """FastAPI collects the schemas of JSON answers only; problems have their own media type."""
+    _, schemas = models_json_schema([(ProblemAnswer, "serialization")], ref_template=REFERENCE)
+    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])

@@ -1,0 +1,96 @@
+"""The process: uvicorn around the application, with a drain when it is asked to stop.
+
+SIGTERM or SIGINT -> no new connections -> running images finish, up to `drain_s` -> the rest is
+answered with 503 -> the parts close -> exit 0
+"""
+
+import logging
+import math
+import signal
+import socket
+import sys
+import threading
+from contextlib import nullcontext
+from types import FrameType
+
+import uvicorn
+
+from .app import create_app
+from .assembly import open_services
+from .engine.engine import Engine
+from .errors import SettingInvalid
+from .settings import PREFIX, Settings
+
+logger = logging.getLogger(__name__)
+
+GRACE_S = 1.0  # after the drain, for answers to be written out
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal comes; then exit with status 0.
+
+    Raises SettingInvalid, ModelInvalid or StoreUnavailable where it cannot start.
+    """
+    level = settings.log_level.upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # says at each start that it has looked
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, _exit)
+    with bind(settings) as listener, open_services(settings) as services:
+        app = create_app(settings, lambda _: nullcontext(services))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=settings.log_level == "debug",  # the metrics count requests at less cost
+            timeout_graceful_shutdown=math.ceil(settings.drain_s + GRACE_S),
+        )
+        DrainingServer(config, services.engine, settings.drain_s).run(sockets=[listener])
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the address before the models are loaded. Raises SettingInvalid."""
+    try:
+        addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingInvalid(f"{PREFIX}HOST: {settings.host!r}: {error.strerror}") from None
+    family, _, _, _, address = addresses[0]
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        place = f"{settings.host}:{settings.port}"
+        raise SettingInvalid(f"{PREFIX}PORT: {place}: {error.strerror}") from None
+    return listener
+
+
+class DrainingServer(uvicorn.Server):
+    """Uvicorn waits for its connections; the engine sees to it that they come to an end."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine, drain_s: float):
+        super().__init__(config)
+        self._engine = engine
+        self._drain_s = drain_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            host = f"[{host}]" if ":" in host else host
+            logger.info("fewstep is ready on http://%s:%d", host, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A daemon: a second Ctrl+C does not wait for it.
+        threading.Thread(target=self._drain, name="drain", daemon=True).start()
+        await super().shutdown(sockets)
+
+    def _drain(self) -> None:
+        if not self._engine.drain(self._drain_s):
+            logger.warning("images unfinished after %g s are given up", self._drain_s)
+            self._engine.stop()
+
+
+def _exit(signal_number: int, frame: FrameType | None) -> None:
+    """Uvicorn raises the signal again when it is done; so does nobody during the start."""
+    sys.exit(0)
