@@ -19,8 +19,13 @@ def ddim(schedule: Schedule, times: Tensor) -> Coefficients:
 def dpm_solver_pp(schedule: Schedule, times: Tensor, order: int) -> Coefficients:
     """DPM-Solver++(2M) or (3M): divided differences of D in lambda.
 
-    Source: Lu et al. 2022 (arXiv 2211.01095), algorithm 2 and appendix; the third order, which
-    the paper leaves out, as in diffusers' DPMSolverMultistepScheduler (midpoint).
+    The paper has no 3M; this is the authors' own, and diffusers', with phi_3 times the second
+    divided difference. The integral asks for phi_3 times the second derivative, which is twice
+    that, so 3M converges with order 2 (with the factor it would be 3). It is kept, for it is what
+    the name stands for everywhere.
+
+    Source: Lu et al. 2022 (arXiv 2211.01095), algorithm 2; diffusers'
+    DPMSolverMultistepScheduler with algorithm_type "dpmsolver++" and solver_type "midpoint".
     """
     path = log_snr_path(schedule, times)
     tracer = Tracer(path.nfe)

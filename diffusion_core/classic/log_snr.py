@@ -8,7 +8,8 @@ alpha' (1 - e^{-h}) = alpha' - alpha sigma'/sigma is finite where lambda is not.
 Where alpha = 0, lambda is -inf: the step out of it has h = inf, and a prediction from there lies
 infinitely far back, so that its divided difference vanishes. These limits are taken exactly.
 Where sigma = 0, lambda is +inf and higher orders diverge: the order falls to 1 on the step into it,
-and to 2 on the step before.
+and to 2 on the step before. (diffusers does the same, the latter for DPM-Solver++ only below 15
+steps.) On an interval that ends before sigma = 0 it does not fall.
 """
 
 import math
@@ -83,7 +84,7 @@ def log_snr_path(schedule: Schedule, times: Tensor) -> LogSnrPath:
 
 def phi(k: int, z: Tensor) -> Tensor:
     """phi_k(z) = (phi_{k-1}(z) - 1 / (k-1)!) / z with phi_0 = exp; by its series near zero."""
-    if abs(z.item()) < 1.0:
+    if z.detach().abs() < 1.0:
         return (z**_EXPONENTS) @ _SERIES[k]
     value = torch.expm1(z) / z  # phi_1
     for j in range(2, k + 1):

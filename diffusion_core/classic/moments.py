@@ -83,7 +83,7 @@ def _quadrature(schedule: VariancePreserving, start: Tensor, end: Tensor) -> tup
 
 def _edges(schedule: VariancePreserving, start: Tensor, end: Tensor) -> Tensor:
     """Start, the network indices between, end: falling."""
-    high, low = float(start), float(end)
+    high, low = start.detach(), end.detach()
     count = round((schedule.t_noise - schedule.t_data) / schedule.index_step)
     knots = schedule.t_noise - schedule.index_step * torch.arange(count, dtype=torch.float64)
     return torch.cat([start[None], knots[(knots < high) & (knots > low)], end[None]])
