@@ -1,5 +1,5 @@
 """The classical solvers, each written once as a plain algorithm and traced into tables."""
 
-from .catalogue import CLASSICAL_SOLVERS, classical_table, is_classical, trace
+from .catalogue import CLASSICAL_SOLVERS, classical_table, is_classical, solver_times, trace
 
-__all__ = ["CLASSICAL_SOLVERS", "classical_table", "is_classical", "trace"]
+__all__ = ["CLASSICAL_SOLVERS", "classical_table", "is_classical", "solver_times", "trace"]

@@ -265,9 +265,6 @@ def test_bh1_leaves_out_the_corrector_that_diverges_out_of_pure_noise() -> None:
     assert near.weights[1].abs().max() > 100 * from_noise.weights[1].abs().max()
 
 
-# Names
-
-
 def test_names_are_the_solvers_and_their_suffixes() -> None:
     assert all(is_classical(name) for name in EVERY_NAME)
     for name in ("", "-lambda", "euler-bh1", "unipc-3-lambda-bh1", "unipc-4", "EULER", "auto"):
