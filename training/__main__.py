@@ -9,6 +9,7 @@ from training.classifier import train_classifier
 from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
 from training.generator import train_generator
 from training.guidance import SCALES, measure_guidance
+from training.notice import write_notice
 from training.statistics import write_statistics
 
 
@@ -23,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     classifier = commands.add_parser("classifier", help="train the judge; report its accuracy")
     classifier.add_argument("--steps", type=int, default=2500)
     commands.add_parser("bundle", help="write the shipped card and weights")
+    commands.add_parser("notice", help="write the licence notes of the fonts")
     commands.add_parser("samples", help="write the shipped sheet of samples")
     commands.add_parser("statistics", help="reference statistics of 50,000 renderings")
     guidance = commands.add_parser("guidance", help="measure guidance scales; choose the default")
@@ -47,6 +49,8 @@ def main() -> None:
             measure_guidance(options.per_class, tuple(options.scales or SCALES))
         case "bundle":
             write_bundle()
+        case "notice":
+            write_notice()
         case "samples":
             write_samples()
 

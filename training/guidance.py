@@ -51,7 +51,9 @@ def measure_guidance(per_class: int, scales: tuple[float, ...]) -> None:
         print(f"guidance {scale}: {asdict(quality)}")
     real = judge.measure(renderings(load_masks(MASKS).select(True), count, HELD_OUT_SEED))
     seen = judge.measure(renderings(load_masks(MASKS).select(False), count, HELD_OUT_SEED))
-    figures = report(rows, {"held_out_fonts": real, "training_fonts": seen})
+    _, progress = load_average(CHECKPOINT)
+    training = {"steps": progress.step, "minutes": round(progress.seconds / 60, 1)}
+    figures = report(rows, {"held_out_fonts": real, "training_fonts": seen}, training)
     write_atomically((json.dumps(figures, indent=2) + "\n").encode(), FIGURES)
     print(json.dumps(figures, indent=2))
 
@@ -65,9 +67,10 @@ def samples(network: DiT, count: int, scale: float) -> Iterator[tuple[Tensor, Te
         yield sample(network, noise, asked, scale, NUM_STEPS, ORDER), asked
 
 
-def report(rows: dict[float, Quality], real: dict[str, Quality]) -> dict[str, Any]:
-    """Everything that the figures mean: how, of what, where and when they were measured."""
-    _, progress = load_average(CHECKPOINT)
+def report(
+    rows: dict[float, Quality], real: dict[str, Quality], training: dict[str, Any]
+) -> dict[str, Any]:
+    """The figures with all that they mean: how, of what, where and when they were measured."""
     best = min(rows, key=lambda scale: rows[scale].frechet_distance)
     return {
         "what": f"glyphs, Adams-Bashforth {ORDER}, {NUM_STEPS} steps, same noises at every scale",
@@ -75,7 +78,7 @@ def report(rows: dict[float, Quality], real: dict[str, Quality]) -> dict[str, An
         "guidance": [{"guidance_scale": s, **described(q)} for s, q in rows.items()],
         "real_glyphs": {name: described(quality) for name, quality in real.items()},
         "judge": json.loads(REPORT.read_text()),
-        "training": {"steps": progress.step, "minutes": round(progress.seconds / 60, 1)},
+        "training": training,
         "machine": "2-core AMD EPYC, no GPU",
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m"),

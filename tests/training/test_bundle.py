@@ -1,0 +1,66 @@
+"""What ships: the card, the weights, the judge and its statistics."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffusion_core.model import ModelCard, ModelFolder, load_model
+from diffusion_core.networks.dit import DiT
+from diffusion_core.quality import Quality, load_judge
+from tests.training.fakes import bar_masks
+from training.bundle import card_json
+from training.guidance import report
+from training.paths import BUNDLE, FIGURES
+from training.sampling import sample
+from training.statistics import BATCH_SIZE, renderings
+
+
+def test_the_card_that_training_writes_is_a_valid_card() -> None:
+    card = ModelCard.model_validate(json.loads(card_json(guidance_scale=1.75)))
+    assert card.default_guidance_scale == 1.75
+    assert card.class_name(0) == "0"
+    assert card.class_name(35) == "Z"
+    assert card.null_class == len(card.classes) == 36
+
+
+def test_the_shipped_model_draws_what_it_is_asked_for() -> None:
+    folder = ModelFolder.read(BUNDLE)
+    model, judge = load_model(folder, torch.device("cpu")), load_judge(folder)
+    assert isinstance(model.network, DiT)
+    labels = torch.arange(36)
+    noise = torch.randn((36, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    scale = folder.card.default_guidance_scale
+    images = sample(model.network, noise, labels, scale, num_steps=16, order=4)
+    # The measured accuracy is 95 % and more; 36 images with fewer than 30 right are no accident.
+    assert int((judge.classify(images) == labels).sum()) >= 30
+    assert judge.reference.count == 50_000
+
+
+def test_the_shipped_guidance_is_the_measured_best() -> None:
+    figures = json.loads(FIGURES.read_text())
+    best = min(figures["guidance"], key=lambda row: row["frechet_distance"])
+    assert best["guidance_scale"] == figures["default_guidance_scale"]
+    assert ModelFolder.read(BUNDLE).card.default_guidance_scale == best["guidance_scale"]
+
+
+def test_the_guidance_with_the_lowest_distance_becomes_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    monkeypatch.setattr("training.guidance.REPORT", tmp_path / "report.json")
+    rows = {1.0: Quality(720, 0.8, 30.0), 1.5: Quality(720, 0.95, 9.0), 2.0: Quality(720, 0.99, 12)}
+    figures = report(rows, {}, training={"steps": 1})
+    assert figures["default_guidance_scale"] == 1.5
+    low, high = figures["guidance"][1]["class_accuracy_95"]
+    assert low < 0.95 < high
+    assert math.isclose(low + high, 1.9, abs_tol=0.01)
+
+
+def test_renderings_of_a_set_are_balanced_over_the_classes() -> None:
+    batches = list(renderings(bar_masks(), count=2 * BATCH_SIZE + 80, seed=1))
+    labels = torch.cat([labels for _, labels in batches])
+    assert [len(images) for images, _ in batches] == [BATCH_SIZE, BATCH_SIZE, 80]
+    assert torch.bincount(labels).tolist() == [30] * 36
