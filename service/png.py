@@ -11,7 +11,7 @@ Source: PNG specification, third edition, sections 5 (chunks), 9 (filters) and 1
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,14 +83,16 @@ def read_provenance(png: bytes) -> Provenance:
     """What made a picture. Raises PictureUnreadable."""
     for kind, content in _chunks(png):
         if kind == b"iTXt" and content.startswith(KEYWORD + b"\0"):
-            return _provenance(json.loads(content[len(KEYWORD) + 5 :]))
+            return _provenance(content[len(KEYWORD) + 5 :])
     raise PictureUnreadable("the picture carries no provenance of fewstep")
 
 
-def _provenance(fields: Mapping[str, Any]) -> Provenance:
-    known = Provenance.__dataclass_fields__
+def _provenance(text: bytes) -> Provenance:
     try:
-        return Provenance(**{name: fields[name] for name in known})
+        fields = json.loads(text)
+        return Provenance(**{name: fields[name] for name in Provenance.__dataclass_fields__})
+    except (ValueError, TypeError) as error:
+        raise PictureUnreadable(f"the provenance cannot be read: {error}") from None
     except KeyError as error:
         raise PictureUnreadable(f"the provenance lacks {error}") from None
 

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from .app import create_app
 from .assembly import open_services
@@ -38,13 +39,18 @@ def serve(settings: Settings) -> None:
         signal.signal(signal_number, _exit)
     with bind(settings) as listener, open_services(settings) as services:
         app = create_app(settings, lambda _: nullcontext(services))
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=settings.log_level == "debug",  # the metrics count requests at less cost
-            timeout_graceful_shutdown=math.ceil(settings.drain_s + GRACE_S),
-        )
+        config = uvicorn_config(app, settings)
         DrainingServer(config, services.engine, settings.drain_s).run(sockets=[listener])
+
+
+def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=settings.log_level == "debug",  # the metrics count requests at less cost
+        ws="none",
+        timeout_graceful_shutdown=math.ceil(settings.drain_s + GRACE_S),
+    )
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import NotAcceptable
 
 _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
-_RANGE = re.compile(r"([\w!#$&^.+-]+|\*)/([\w!#$&^.+-]+|\*)")
+_RANGE = re.compile(r"(\*)/(\*)|([\w!#$&^.+-]+)/([\w!#$&^.+-]+|\*)")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _parse(accept: str) -> list[MediaRange]:
         match = _RANGE.fullmatch(media_range.strip())
         quality = _quality_parameter(parameters)
         if match and quality is not None:
-            ranges.append(MediaRange(match[1], match[2], quality))
+            ranges.append(MediaRange(match[1] or match[3], match[2] or match[4], quality))
     return ranges
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from diffusion_core.classic import CLASSICAL_SOLVERS, is_classical
 from solver_store.records import AliasMove, SolverSummary, SolverVersion
@@ -12,6 +12,7 @@ from solver_store.table import MAX_NFE
 
 from ..answers import (
     AliasMoveAnswer,
+    Answer,
     SolverAnswer,
     SolverEntry,
     SolversAnswer,
@@ -92,7 +93,7 @@ def show_solver(name: Name, request: Request) -> Response:
 def show_version(name: Name, version: Version, request: Request) -> Response:
     """One version: its table, its evidence, and where it came from."""
     with blaming("version", version):
-        return JSONResponse(services_of(request).store.get(name, version).as_dict())
+        return _json(_version(services_of(request).store.get(name, version)))
 
 
 @router.post("", response_model=SolverVersionAnswer, status_code=201, responses=IMPORTED)
@@ -102,9 +103,10 @@ def add_solver(body: ImportRequest, request: Request) -> Response:
     publication = import_solver(services.store, body)
     services.selector.refresh()
     version = publication.version
-    location = f"/solvers/{version.name}/versions/{version.version}"
-    status = 201 if publication.is_new else 200
-    return JSONResponse(version.as_dict(), status, {"Location": location})
+    response = _json(_version(version))
+    response.headers["Location"] = f"/solvers/{version.name}/versions/{version.version}"
+    response.status_code = 201 if publication.is_new else 200
+    return response
 
 
 @router.put(
@@ -157,6 +159,10 @@ def _stored(entry: SolverSummary) -> SolverEntry:
     )
 
 
+def _version(version: SolverVersion) -> SolverVersionAnswer:
+    return SolverVersionAnswer.model_validate(version.as_dict())
+
+
 def _version_entry(version: SolverVersion) -> VersionEntry:
     return VersionEntry.model_validate(version.as_dict())
 
@@ -173,5 +179,5 @@ def _move(move: AliasMove) -> AliasMoveAnswer:
     )
 
 
-def _json(answer: SolversAnswer | SolverAnswer | AliasMoveAnswer) -> Response:
+def _json(answer: Answer) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")

@@ -1,0 +1,130 @@
+"""The `fewstep` command against a real server."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from service.cli import main
+from service.png import read_provenance
+from solver_store.published import published_tables
+from tests.service.live import Live
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def environment(server: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEWSTEP_URL", server.url)
+    monkeypatch.chdir(tmp_path)
+
+
+def failure(capsys: Output, *arguments: str) -> str:
+    """The one line that a failing command tells."""
+    assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("fewstep: ")
+    return line
+
+
+def test_a_picture_is_written_with_its_provenance(capsys: Output) -> None:
+    assert main(["generate", "3", "--steps", "4", "--solver", "dpmpp-2m", "-o", "d.png"]) == 0
+    provenance = read_provenance(Path("d.png").read_bytes())
+    assert (provenance.class_name, provenance.solver, provenance.steps) == ("d", "dpmpp-2m", 4)
+    told = capsys.readouterr().out
+    assert told.startswith(f"d of tiny: dpmpp-2m, 4 steps, guidance 1.5, seed {provenance.seed}")
+    assert "d.png" in told
+
+
+def test_a_class_can_be_named(capsys: Output) -> None:
+    flags = ["--class-name", "b", "--seed", "5", "--guidance-scale", "1", "--model", "tiny"]
+    assert main(["generate", *flags, "--deterministic", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["class_id"], told["seed"], told["guidance_scale"]) == (1, 5, 1)
+    assert told["files"] == ["image.png"]
+    assert read_provenance(Path("image.png").read_bytes()).deterministic
+
+
+def test_several_pictures_come_with_a_contact_sheet() -> None:
+    assert main(["generate", "0", "--num-images", "5", "--steps", "2", "-o", "a.png"]) == 0
+    names = sorted(path.name for path in Path().iterdir())
+    assert names == ["a-0.png", "a-1.png", "a-2.png", "a-3.png", "a-4.png", "a-sheet.png"]
+    sheet = Image.open("a-sheet.png")
+    assert sheet.size == (3 * 100 + 4, 2 * 100 + 4)  # 8 pixels twelvefold and a gap of 4
+    first = Image.open("a-0.png")
+    for x in range(8):
+        assert sheet.getpixel((4 + 12 * x + 6, 4 + 6)) == first.getpixel((x, 0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["generate", "9"], "class_id must lie in [0, 3]"),
+        (["generate", "1", "--solver", "nonesuch"], "no solver is named 'nonesuch'"),
+        (["generate", "1", "--steps", "0"], "steps: "),
+        (["generate"], "say one class"),
+        (["generate", "1", "--class-name", "b"], "say one class"),
+        (["generate", "--class-name", "z"], "no class is named 'z'; there are a, b, c, d"),
+        (["generate", "1", "-o", "nonesuch/x.png"], "nonesuch/x.png"),
+        (["generate", "1", "--url", "http://127.0.0.1:1"], "is the server up?"),
+        (["solvers", "show", "nonesuch"], "no solver"),
+        (["solvers", "show", "flowdcn-b-256-5/x"], "a version is a number"),
+        (["solvers", "import", "nonesuch.json"], "nonesuch.json"),
+        (["solvers", "promote", "flowdcn-b-256-5", "9"], "not 9"),
+        (["solvers", "promote", "flowdcn-b-256-5", "1", "--expected", "2"], "points at version 1"),
+        (["serve", "--port", "x"], "--port: "),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_failure_is_one_line(capsys: Output, arguments: list[str], told: str) -> None:
+    assert told in failure(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["generate", "x"], ["solvers"]])
+def test_wrong_use_is_told_with_status_2(arguments: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: fewstep" in capsys.readouterr().err
+
+
+def test_an_exported_solver_can_be_imported_promoted_and_used(capsys: Output) -> None:
+    assert main(["solvers", "export", "flowdcn-b-256-7", "-o", "seven.json"]) == 0
+    exported = json.loads(Path("seven.json").read_text())
+    assert exported["digest"] == published("flowdcn-b-256-7")
+    assert main(["solvers", "import", "seven.json", "--name", "by-hand", "--note", "a copy"]) == 0
+    assert f"by-hand/1 sha256:{exported['digest']}" in capsys.readouterr().out
+    assert main(["solvers", "promote", "by-hand", "1", "--note", "try it"]) == 0
+    assert capsys.readouterr().out == "by-hand@champion: nothing → 1\n"
+    assert main(["generate", "0", "--steps", "7", "--solver", "by-hand"]) == 0
+    assert main(["solvers", "show", "by-hand"]) == 0
+    capsys.readouterr()
+    assert main(["solvers", "export", "by-hand"]) == 0
+    assert json.loads(capsys.readouterr().out)["source"]["note"] == "a copy"
+
+
+def test_a_published_file_can_be_imported(capsys: Output) -> None:
+    file = Path(__file__).parents[2] / "solver_store/published/sit-xl-256-8.json"
+    assert main(["solvers", "import", str(file), "--name", "from-the-file"]) == 0
+    assert published("sit-xl-256-8") in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_solver_is_told(capsys: Output) -> None:
+    Path("no.json").write_text("{")
+    assert "is not JSON" in failure(capsys, "solvers", "import", "no.json")
+    Path("list.json").write_text("[]")
+    assert "must hold a JSON object" in failure(capsys, "solvers", "import", "list.json")
+    Path("empty.json").write_text("{}")
+    assert "name: Field required" in failure(capsys, "solvers", "import", "empty.json")
+
+
+def test_the_list_shows_stored_and_classical_solvers(capsys: Output) -> None:
+    assert main(["solvers", "list", "--model", "tiny", "--steps", "15"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:3] == ["flowdcn-b-256-15", "15", "rectified-flow"] for line in lines)
+    assert any(line.split()[:3] == ["unipc-3", "any", "any"] for line in lines)
+
+
+def published(name: str) -> str:
+    return next(entry.table.digest for entry in published_tables() if entry.name == name)

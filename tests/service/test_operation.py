@@ -1,0 +1,89 @@
+"""/livez, /readyz, /metrics, / and API keys: for those who look after the server."""
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.conftest import StartServer
+from tests.service.live import Live, assert_problem
+
+METRICS = {
+    "fewstep_requests",
+    "fewstep_request_duration_seconds",
+    "fewstep_queue_wait_seconds",
+    "fewstep_engine_step_duration_seconds",
+    "fewstep_engine_batch_rows",
+    "fewstep_network_evaluations",
+    "fewstep_engine_queue_rows",
+    "fewstep_engine_lanes",
+    "fewstep_engine_row_limit",
+}
+
+
+def test_the_metrics_of_the_design_are_exposed(http: httpx.Client) -> None:
+    http.post("/generate", json={"class_id": 0, "steps": 3})
+    response = http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name for family in text_string_to_metric_families(response.text)}
+    assert families >= METRICS
+
+
+def test_the_metrics_count_steps_rows_and_evaluations(http: httpx.Client, server: Live) -> None:
+    names = (
+        'fewstep_engine_step_duration_seconds_count{model="tiny"}',
+        'fewstep_engine_batch_rows_sum{model="tiny"}',
+        'fewstep_network_evaluations_total{model="tiny"}',
+        'fewstep_images_total{model="tiny"}',
+        'fewstep_queue_wait_seconds_count{model="tiny"}',
+    )
+    before = [server.metric(name) for name in names]
+    http.post("/generate", json={"class_id": 0, "steps": 3, "guidance_scale": 2.0})
+    after = [server.metric(name) for name in names]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [3, 6, 3, 1, 1]
+
+
+def test_label_values_are_bounded(http: httpx.Client, server: Live) -> None:
+    for steps in (33, 34, 256):
+        http.post("/generate", json={"class_id": 0, "steps": steps, "seed": 123456789})
+    http.post("/generate", json={"class_id": 0, "steps": 1, "model": "made-up"})
+    text = server.services.metrics.exposition().decode()
+    assert 'steps="33+"' in text
+    for unbounded in ("made-up", "123456789", 'steps="256"'):
+        assert unbounded not in text
+
+
+def test_the_first_page_leads_on(http: httpx.Client) -> None:
+    page = http.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    for link in ("docs", "models", "solvers", "metrics"):
+        assert f'href="{link}"' in page.text
+        assert http.get(f"/{link}").status_code == 200
+
+
+def test_without_keys_nothing_is_asked(http: httpx.Client) -> None:
+    assert http.get("/models", headers={"Authorization": "Bearer wrong"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer second"},
+        {"authorization": "bearer  first"},
+        {"X-API-Key": "first"},
+    ],
+)
+def test_with_keys_every_route_but_the_probes_asks_for_one(
+    start_server: StartServer, headers: dict[str, str]
+) -> None:
+    with start_server(api_keys="first, second") as live, httpx.Client(base_url=live.url) as http:
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert http.get(path).status_code == 200
+        for path in ("/models", "/solvers", "/", "/docs", "/openapi.json", "/nonesuch"):
+            assert_problem(http.get(path), 401)
+            assert http.get(path, headers=headers).status_code != 401
+        refused = http.post("/generate", json={"class_id": 0, "steps": 1})
+        assert_problem(refused, 401)
+        assert refused.headers["www-authenticate"] == "Bearer"
+        for wrong in ({"X-API-Key": "firs"}, {"Authorization": "Basic first"}, {"X-API-Key": "é"}):
+            encoded = {name: value.encode() for name, value in wrong.items()}
+            assert_problem(http.get("/models", headers=encoded), 401)

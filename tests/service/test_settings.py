@@ -1,0 +1,70 @@
+import argparse
+from pathlib import Path
+
+import pytest
+
+from service.errors import SettingInvalid
+from service.settings import Settings, add_flags, given_flags, read_settings
+
+
+def parse(*arguments: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return read_settings(given_flags(parser.parse_args(arguments)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("port", "8001", 8001),
+        ("host", "0.0.0.0", "0.0.0.0"),
+        ("home", "/tmp/x", Path("/tmp/x")),
+        ("device", "cuda:1", "cuda:1"),
+        ("models", "a, b,", ("a", "b")),
+        ("api_keys", "k1,k2", ("k1", "k2")),
+        ("drain_s", "2.5", 2.5),
+        ("max_rows", "16", 16),
+    ],
+)
+def test_a_flag_and_a_variable_are_the_same(
+    name: str, text: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = parse("--" + name.replace("_", "-"), text)
+    monkeypatch.setenv(f"FEWSTEP_{name.upper()}", text)
+    variable = parse()
+    assert getattr(flag, name) == getattr(variable, name) == value
+    assert flag == variable
+
+
+def test_a_flag_goes_before_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEWSTEP_PORT", "9000")
+    assert parse("--port", "8001").port == 8001
+    assert parse().port == 9000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "told"),
+    [
+        (("--port", "abc"), None, "--port: "),
+        (("--port", "70000"), None, "--port: "),
+        ((), ("FEWSTEP_QUEUE_ROWS", "0"), "FEWSTEP_QUEUE_ROWS: "),
+        (("--device", "tpu"), None, "--device: must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ((), ("FEWSTEP_LOG_LEVEL", "loud"), "FEWSTEP_LOG_LEVEL: "),
+    ],
+)
+def test_a_bad_setting_is_named_in_one_line(
+    arguments: tuple[str, ...],
+    variable: tuple[str, str] | None,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if variable:
+        monkeypatch.setenv(*variable)
+    with pytest.raises(SettingInvalid) as caught:
+        parse(*arguments)
+    assert str(caught.value).startswith(told)
+    assert "\n" not in str(caught.value)
+
+
+def test_keys_do_not_show() -> None:
+    assert "secret" not in repr(parse("--api-keys", "secret"))
