@@ -12,7 +12,7 @@ from training.checkpoint import load_average, write_atomically
 from training.generator import CHECKPOINT, GLYPHS_CONFIG
 from training.glyphs import CLASSES
 from training.paths import BUNDLE, FIGURES
-from training.sampling import sample
+from training.sampling import PREDICTION, SCHEDULE, TIME_SCALE, sample
 from training.sheet import save_sheet
 
 SHEET_SAMPLES = 8  # of each class
@@ -33,7 +33,7 @@ def write_samples() -> None:
     network = load_generator()
     labels = torch.arange(len(CLASSES)).repeat_interleave(SHEET_SAMPLES)
     noise = torch.randn((len(labels), 3, 32, 32), generator=torch.Generator().manual_seed(7))
-    images = sample(network, noise, labels, measured_guidance(), num_steps=50, order=4)
+    images = sample(network, noise, labels, measured_guidance(), solver="ab4", steps=50)
     save_sheet(images, 3 * SHEET_SAMPLES, BUNDLE / "samples.png")
 
 
@@ -48,7 +48,7 @@ def measured_guidance() -> float:
     """The guidance scale with the lowest Fréchet distance, as far as it was measured."""
     if not FIGURES.exists():
         return UNMEASURED_GUIDANCE
-    return float(json.loads(FIGURES.read_text())["default_guidance_scale"])
+    return float(json.loads(FIGURES.read_text())["figures"]["default_guidance_scale"])
 
 
 def card_json(guidance_scale: float) -> str:
@@ -57,9 +57,9 @@ def card_json(guidance_scale: float) -> str:
         "name": "glyphs",
         "title": "Digits and capital letters, 32x32 in colour",
         "architecture": {"network": "dit", **asdict(GLYPHS_CONFIG)},
-        "schedule": "rectified-flow",
-        "prediction": "velocity",
-        "time_scale": 1.0,
+        "schedule": SCHEDULE,
+        "prediction": PREDICTION,
+        "time_scale": TIME_SCALE,
         "latent_shape": [GLYPHS_CONFIG.in_channels, size, size],
         "classes": list(CLASSES),
         "null_class": GLYPHS_CONFIG.num_classes,

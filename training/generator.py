@@ -152,7 +152,7 @@ class GeneratorTraining:
         labels = torch.arange(len(CLASSES)).repeat_interleave(2)
         noise = torch.randn((len(labels), 3, 32, 32), generator=torch.Generator().manual_seed(1))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            images = sample(self.average, noise, labels, 1.5, num_steps=20, order=2)
+            images = sample(self.average, noise, labels, 1.5, solver="ab2", steps=20)
         save_sheet(images, 12, self.checkpoint.parent / f"sheet-{self.progress.step:06d}.png")
 
 

@@ -33,7 +33,7 @@ def test_the_shipped_model_draws_what_it_is_asked_for() -> None:
     labels = torch.arange(36)
     noise = torch.randn((36, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     scale = folder.card.default_guidance_scale
-    images = sample(model.network, noise, labels, scale, num_steps=16, order=4)
+    images = sample(model.network, noise, labels, scale, solver="ab4", steps=16)
     # The measured accuracy is 95 % and more; 36 images with fewer than 30 right are no accident.
     assert int((judge.classify(images) == labels).sum()) >= 30
     assert judge.reference.count == 50_000
@@ -41,8 +41,8 @@ def test_the_shipped_model_draws_what_it_is_asked_for() -> None:
 
 def test_the_shipped_guidance_is_the_measured_best() -> None:
     figures = json.loads(FIGURES.read_text())
-    best = min(figures["guidance"], key=lambda row: row["frechet_distance"])
-    assert best["guidance_scale"] == figures["default_guidance_scale"]
+    best = min(figures["samples"]["guidance"], key=lambda row: row["frechet_distance"])
+    assert best["guidance_scale"] == figures["figures"]["default_guidance_scale"]
     assert ModelFolder.read(BUNDLE).card.default_guidance_scale == best["guidance_scale"]
 
 
@@ -52,9 +52,11 @@ def test_the_guidance_with_the_lowest_distance_becomes_the_default(
     (tmp_path / "report.json").write_text("{}")
     monkeypatch.setattr("training.guidance.REPORT", tmp_path / "report.json")
     rows = {1.0: Quality(720, 0.8, 30.0), 1.5: Quality(720, 0.95, 9.0), 2.0: Quality(720, 0.99, 12)}
-    figures = report(rows, {}, training={"steps": 1})
-    assert figures["default_guidance_scale"] == 1.5
-    low, high = figures["guidance"][1]["class_accuracy_95"]
+    real = {"held_out_fonts": Quality(720, 0.97, 20.0)}
+    written = report(rows, real, training={"steps": 1})
+    assert written["figures"]["default_guidance_scale"] == 1.5
+    assert written["figures"]["class_accuracy"] == 0.95
+    low, high = written["samples"]["guidance"][1]["class_accuracy_95"]
     assert low < 0.95 < high
     assert math.isclose(low + high, 1.9, abs_tol=0.01)
 
