@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from .errors import InvalidReference, StoreDamaged, VersionNotFound
 from .records import CHAMPION, AliasMove, SolverSummary, SolverVersion
 from .reference import check_alias, check_digest, check_name
 from .rows import AnyRow, read_move, read_target, read_version
 from .schema import alias_moves, evidence, solvers, store_revision, versions
+from .table import MAX_NFE
 
 
 def revision(connection: Connection) -> int:
@@ -111,7 +112,7 @@ def champions(connection: Connection, model: str, steps: int) -> list[tuple[floa
     has_champion = select(alias_moves.c.name).where(alias_moves.c.alias == CHAMPION)
     query = select(solvers.c.guidance_scale, solvers.c.name).where(
         solvers.c.model == check_name(model),
-        solvers.c.steps == steps,
+        _has_steps(steps),
         solvers.c.name.in_(has_champion),
     )
     return [(row.guidance_scale, row.name) for row in connection.execute(query)]
@@ -148,15 +149,22 @@ def moves(connection: Connection, name: str, alias: str | None = None) -> list[A
     return [read_move(row) for row in connection.execute(query)]
 
 
-def summaries(connection: Connection, model: str | None, steps: int | None) -> list[SolverSummary]:
-    """All names in order, or those of one target model and one NFE."""
+def summaries(
+    connection: Connection,
+    name: str | None = None,
+    model: str | None = None,
+    steps: int | None = None,
+) -> list[SolverSummary]:
+    """All names in order, or those of this name, this target model and this NFE."""
     newest = func.max(versions.c.version).label("num_versions")
     query = select(solvers, newest).join(versions).group_by(solvers.c.name)
+    if name is not None:
+        query = query.where(solvers.c.name == name)
     if model is not None:
         query = query.where(solvers.c.model == check_name(model))
     if steps is not None:
-        query = query.where(solvers.c.steps == steps)
-    known = aliases(connection)
+        query = query.where(_has_steps(steps))
+    known = aliases(connection, name)
     found = [
         SolverSummary(
             name=row.name,
@@ -170,3 +178,8 @@ def summaries(connection: Connection, model: str | None, steps: int | None) -> l
         for row in connection.execute(query)
     ]
     return sorted(found, key=lambda summary: summary.name)  # databases sort text differently
+
+
+def _has_steps(steps: int) -> ColumnElement[bool]:
+    # No table has more than MAX_NFE, and no database takes every whole number.
+    return solvers.c.steps == max(0, min(steps, MAX_NFE + 1))

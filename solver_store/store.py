@@ -193,9 +193,18 @@ class SolverStore:
             return queries.version_by_alias(connection, name, CHAMPION)
 
     def solvers(self, model: str | None = None, steps: int | None = None) -> list[SolverSummary]:
-        """All names in order, or those of one target model and one NFE."""
+        """All names in order, or those of one target model and one NFE.
+
+        Raises InvalidReference for a malformed model.
+        """
         with self.database.reading() as connection:
-            return queries.summaries(connection, model, steps)
+            return queries.summaries(connection, model=model, steps=steps)
+
+    def solver(self, name: str) -> SolverSummary:
+        """One name at a glance. Raises VersionNotFound, InvalidReference."""
+        with self.database.reading() as connection:
+            queries.require_name(connection, name)
+            return queries.summaries(connection, name=name)[0]
 
     def versions(self, name: str) -> list[SolverVersion]:
         """All versions of a name, from 1 on. Raises VersionNotFound, StoreDamaged."""
