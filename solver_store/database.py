@@ -30,14 +30,14 @@ class Database:
     """An engine that hands out transactions; see the module for their contract.
 
     Every method raises StoreUnavailable when the database cannot be reached or stays locked for
-    timeout_s, StoreDamaged when it does not hold what it should, and never SQLAlchemy's errors.
+    longer than its timeout, StoreDamaged when it does not hold what it should, and never
+    SQLAlchemy's errors.
     """
 
-    def __init__(self, engine: Engine, timeout_s: float) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.url = engine.url
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._engine = engine
-        self._timeout_s = timeout_s
         if self.is_sqlite:
             self._readers = engine
             self._writers = engine.execution_options(begin="BEGIN IMMEDIATE")
@@ -55,8 +55,8 @@ class Database:
         """
         parsed = _parse_url(url)
         if parsed.get_backend_name() == "sqlite":
-            return cls(_open_sqlite(parsed, timeout_s), timeout_s)
-        return cls(_open_postgresql(parsed, timeout_s), timeout_s)
+            return cls(_open_sqlite(parsed, timeout_s))
+        return cls(_open_postgresql(parsed, timeout_s))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -72,8 +72,6 @@ class Database:
         """The only writing transaction at this time: commits at the end, or changes nothing."""
         with _own_errors(self.url), self._writers.begin() as connection:
             if not self.is_sqlite:
-                timeout_ms = max(1, round(self._timeout_s * 1000))
-                connection.execute(text(f"SET LOCAL lock_timeout = {timeout_ms}"))
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
             yield connection
 
@@ -140,12 +138,19 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _open_postgresql(url: URL, timeout_s: float) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         connect_args={"connect_timeout": max(2, round(timeout_s))},
         pool_timeout=timeout_s,
         pool_pre_ping=True,  # a restarted server costs nobody an error
     )
+
+    def prepare(connection: Any, _record: object) -> None:
+        connection.execute(f"SET lock_timeout = {max(1, round(timeout_s * 1000))}")
+        connection.commit()
+
+    event.listen(engine, "connect", prepare)
+    return engine
 
 
 @contextmanager
