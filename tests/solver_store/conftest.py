@@ -1,0 +1,109 @@
+"""Stores for the tests: the same tests run on SQLite and on PostgreSQL."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from solver_store.store import SolverStore
+from tests.servers.postgresql import PostgresServer, running_postgresql
+from tests.solver_store.builders import GLYPHS, SOURCE, euler
+from tests.solver_store.processes import Processes
+
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresServer]:
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=BACKENDS)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Databases that do not exist yet (SQLite), or hold nothing yet (PostgreSQL)."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql_server").create_database
+    numbers = iter(range(1000))
+    return lambda: f"sqlite:///{tmp_path}/folder{next(numbers)}/store.db"
+
+
+@pytest.fixture(scope="session")
+def postgresql_store(postgresql_server: PostgresServer) -> Iterator[Engine]:
+    url = postgresql_server.create_database()
+    SolverStore.open(url).close()
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The database of an empty store; on PostgreSQL always the same one, emptied."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    engine = request.getfixturevalue("postgresql_store")
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE solvers CASCADE"))
+        connection.execute(text("UPDATE store_revision SET revision = 0"))
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[SolverStore]:
+    with closing(SolverStore.open(database_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store: SolverStore) -> SolverStore:
+    """glyphs-g1.5-2 with three versions; the second is its champion, the third is faithful."""
+    name = GLYPHS.solver_name(2)
+    for shade in (0.3, 0.4, 0.5):
+        store.publish(name, euler(shade=shade), source=SOURCE, target=GLYPHS)
+    store.promote(name, "champion", 1, expected=None, by="test")
+    store.promote(name, "champion", 2, expected=1, by="test", note="lower distance")
+    store.promote(name, "faithful", 3, expected=None, by="test")
+    return store
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    with Processes() as running:
+        yield running
+
+
+@pytest.fixture
+def tamper(database_url: str) -> Callable[[str], None]:
+    """Change the database behind the store's back."""
+
+    def run(statement: str) -> None:
+        engine = create_engine(database_url)
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+    return run
+
+
+@pytest.fixture
+def locked(database_url: str) -> Callable[[], AbstractContextManager[None]]:
+    """Another program that holds the whole database and does not let go."""
+
+    @contextmanager
+    def holding() -> Iterator[None]:
+        engine = create_engine(database_url)
+        if engine.dialect.name == "sqlite":
+            with closing(sqlite3.connect(str(make_url(database_url).database))) as connection:
+                connection.execute("BEGIN EXCLUSIVE")
+                yield
+        else:
+            with engine.begin() as connection:
+                connection.execute(text("LOCK TABLE store_revision IN ACCESS EXCLUSIVE MODE"))
+                yield
+        engine.dispose()
+
+    return holding
