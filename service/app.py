@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -26,6 +27,8 @@ from .routes.documentation import add_problem_schema, problems
 from .settings import Settings
 from .version import VERSION
 
+ROUTERS = tuple(resource.router for resource in (generate, models, solvers, health, index))
+
 OpenServices = Callable[[Settings], AbstractContextManager[Services]]
 
 
@@ -36,7 +39,9 @@ class Application(FastAPI):
         return document
 
 
-def create_app(settings: Settings, open_parts: OpenServices = open_services) -> FastAPI:
+def create_app(settings: Settings, open_parts: ROUTERS = tuple(resource.router for resource in (generate, models, solvers, health, index))
+
+OpenServices = open_services) -> FastAPI:
     """Everything under one roof; the parts open when the server starts and close when it stops."""
 
     @asynccontextmanager
@@ -54,8 +59,8 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
         redirect_slashes=False,
         responses=problems(401) if settings.api_keys else {},
     )
-    for resource in (generate, models, solvers, health, index):
-        app.include_router(resource.router)
+    for router in ROUTERS:
+        app.include_router(router)
     for kind in (ServiceError, DiffusionError, StoreError):
         app.add_exception_handler(kind, _answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http_error)
@@ -69,7 +74,22 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_of_http(error).response()
+    response = problem_of_http(error).response()
+    if error.status_code == 405:
+        # The framework names the methods of the first route of this path alone.
+        response.headers["Allow"] = ", ".join(sorted(_methods(request.url.path)))
+    return response
+
+
+def _methods(path: str) -> set[str]:
+    """What can be done at this path."""
+    routes = [route for router in ROUTERS for route in router.routes]
+    matching = [
+        route
+        for route in routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+    ]
+    return {method for route in matching for method in route.methods}
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from solver_store.records import MAX_GUIDANCE_SCALE
@@ -23,6 +24,10 @@ MAX_VERSION = 999_999_999
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 ALIAS_PATTERN = r"^[a-z][a-z0-9._-]{0,31}$"
+REFERENCE_PATTERN = (  # as solver_store/reference.py has it, for the OpenAPI document
+    r"^([a-z0-9][a-z0-9._-]{0,99}(@[a-z][a-z0-9._-]{0,31}|/[1-9][0-9]{0,8})?"
+    r"|sha256:[0-9a-f]{12,64})$"
+)
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 GuidanceScale = Annotated[float, Field(ge=0, le=MAX_GUIDANCE_SCALE)]
@@ -44,8 +49,7 @@ class GenerateRequest(Closed):
     solver: Annotated[
         str,
         Field(
-            min_length=1,
-            max_length=200,
+            pattern=REFERENCE_PATTERN,
             description="auto, a name, name@alias, name/3, sha256:… or a classical solver.",
         ),
     ] = "auto"
@@ -130,9 +134,13 @@ class TargetDocument(Closed):
 class ImportRequest(Closed):
     """A solver to keep: exactly one of `table` and `paper_form`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["table"]}, {"required": ["paper_form"]}]}
+    )
+
     name: Name
-    table: TableDocument | None = None
-    paper_form: PaperForm | None = None
+    table: TableDocument | SkipJsonSchema[None] = None
+    paper_form: PaperForm | SkipJsonSchema[None] = None
     target: Annotated[
         TargetDocument | None,
         Field(description="The model and guidance scale for which `auto` may follow it."),
@@ -141,7 +149,9 @@ class ImportRequest(Closed):
 
     @model_validator(mode="after")
     def _one_form(self) -> "ImportRequest":
-        if (self.table is None) == (self.paper_form is None):
+        forms = {"table": self.table, "paper_form": self.paper_form}
+        given = [forms[name] for name in forms if name in self.model_fields_set]
+        if len(given) != 1 or given == [None]:
             raise PydanticCustomError("one_form", "exactly one of table and paper_form is needed")
         return self
 

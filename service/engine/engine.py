@@ -218,7 +218,7 @@ class Engine:
         previews = bank.advance(steps, batch.pad_to)
         self._account(batch, time.monotonic() - started)
         for lane, preview in zip(lanes, previews, strict=True):
-            if lane.request.preview:
+            if lane.request.report:
                 lane.notify(StepDone(lane.index, lane.step + 1, lane.steps, preview))
 
     def _account(self, batch: StepBatch, duration_s: float) -> None:

@@ -11,7 +11,7 @@ from diffusion_core.decoder import to_uint8
 from diffusion_core.model import LoadedModel
 from diffusion_core.program import Guidance, StepProgram, per_row, predict, update
 
-from .requests import ImageRequest, Pixels
+from .requests import ImageRequest, Pixels, Report
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class LaneBank:
         used = self._history[: weights.shape[1]]
         history = [predictions.index_select(0, slots) for predictions in used]
         self._state.index_copy_(0, slots, update(x, history, carry, weights))
-        wanted = [i for i, lane in enumerate(steps) if lane.request.preview]
+        wanted = [i for i, lane in enumerate(steps) if lane.request.report is Report.PREVIEWS]
         if not wanted:
             return [None] * len(steps)
         seen = per_row(data_x, x) * x + per_row(data_u, x) * u

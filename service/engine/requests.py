@@ -1,6 +1,7 @@
 """What goes into the engine and what comes out of it."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,14 @@ from diffusion_core.program import StepProgram
 from ..errors import ServiceError
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3)
+
+
+class Report(IntEnum):
+    """What a request wants to hear before its picture is done."""
+
+    NOTHING = 0
+    STEPS = 1  # that a step was made
+    PREVIEWS = 2  # and the picture as the solver sees it, which costs a decoding at each step
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class ImageRequest:
     seed: int
     deterministic: bool = False  # bit for bit the same beside any neighbours
     deadline_at: float | None = None  # time.monotonic()
-    preview: bool = False  # report every step, with the picture as the solver sees it
+    report: Report = Report.NOTHING
 
     @property
     def rows(self) -> int:
@@ -38,7 +47,7 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class StepDone:
-    """An image advanced by one step; sent only where the request asked for previews."""
+    """An image advanced by one step; sent only where the request asked for reports."""
 
     index: int  # of the image in its submission
     step: int  # 1..steps

@@ -13,7 +13,7 @@ from ..answers import GenerateAnswer, ImageAnswer, SolverUsed, Timing
 from ..border.context import RequestContext, context_of, services_of
 from ..border.hang_up import unless_hung_up
 from ..engine.engine import Engine
-from ..engine.requests import ImageDone, ImageLost
+from ..engine.requests import ImageDone, ImageLost, Report
 from ..engine.stream import events
 from ..png import encode
 from .order import Order
@@ -91,7 +91,7 @@ async def _images(request: Request, order: Order) -> list[ImageDone]:
 async def _collect(engine: Engine, order: Order) -> list[ImageDone]:
     """All images of an order, in order. Raises the error of the first that is lost."""
     done = {}
-    requests = order.image_requests(report_steps=False)
+    requests = order.image_requests(Report.NOTHING)
     async with aclosing(events(engine, requests)) as stream:
         async for event in stream:
             if isinstance(event, ImageLost):

@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ..border.context import RequestContext, context_of, services_of
-from ..engine.requests import EngineEvent, ImageDone, ImageLost, StepDone
+from ..engine.requests import EngineEvent, ImageDone, ImageLost, Report, StepDone
 from ..engine.stream import events
 from ..errors import ServiceError
 from ..metrics import Outcome
@@ -50,7 +50,8 @@ async def answer_events(request: Request, order: Order) -> Response:
         "num_images": order.num_images,
         "queued_rows": engine.stats().queued_rows,
     }
-    feed = Feed(events(engine, order.image_requests(report_steps=True)))
+    report = Report.PREVIEWS if order.preview else Report.STEPS
+    feed = Feed(events(engine, order.image_requests(report)))
     await feed.opened()
     return EventStreamResponse(feed, Story(context, order), queued)
 
@@ -128,7 +129,7 @@ class Story:
 
     def _step(self, event: StepDone) -> dict[str, Any]:
         preview = None
-        if self._order.preview and event.preview is not None:
+        if event.preview is not None:
             preview = base64.b64encode(encode(event.preview)).decode()
         return {
             "index": event.index,

@@ -10,7 +10,7 @@ from diffusion_core.model import LoadedModel, ModelCard
 from diffusion_core.select import SelectedSolver
 
 from ..assembly import Services
-from ..engine.requests import ImageRequest
+from ..engine.requests import ImageRequest, Report
 from ..png import Provenance
 from ..problems import blaming
 from ..schemas import GenerateRequest
@@ -33,7 +33,7 @@ class Order:
     preview: bool
     deadline_at: float | None  # time.monotonic()
 
-    def image_requests(self, report_steps: bool) -> list[ImageRequest]:
+    def image_requests(self, report: Report) -> list[ImageRequest]:
         return [
             ImageRequest(
                 model=self.model.card.name,
@@ -43,7 +43,7 @@ class Order:
                 seed=self.seed + index,
                 deterministic=self.deterministic,
                 deadline_at=self.deadline_at,
-                preview=report_steps,
+                report=report,
             )
             for index in range(self.num_images)
         ]

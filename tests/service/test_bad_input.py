@@ -140,6 +140,9 @@ def test_an_unknown_route_and_a_wrong_method_are_problems(http: httpx.Client) ->
     response = http.put("/generate", json=GOOD)
     assert_problem(response, 405)
     assert response.headers["allow"] == "POST"
+    response = http.delete("/solvers")
+    assert_problem(response, 405)
+    assert response.headers["allow"] == "GET, POST"
 
 
 def test_many_wrong_fields_make_a_short_problem(http: httpx.Client) -> None:

@@ -8,7 +8,7 @@ import torch
 from diffusion_core.model import LoadedModel, load_model
 from diffusion_core.program import StepProgram, compile_program
 from service.engine.engine import Engine
-from service.engine.requests import EngineEvent, ImageDone, ImageLost, ImageRequest
+from service.engine.requests import EngineEvent, ImageDone, ImageLost, ImageRequest, Report
 from solver_store.table import Prediction, SolverTable
 from tests.fakes import write_tiny_model
 
@@ -52,7 +52,7 @@ def request_for(program: MakeProgram) -> MakeRequest:
         seed: int = 0,
         deterministic: bool = False,
         deadline_at: float | None = None,
-        preview: bool = False,
+        report: Report = Report.NOTHING,
     ) -> ImageRequest:
         return ImageRequest(
             "tiny",
@@ -62,7 +62,7 @@ def request_for(program: MakeProgram) -> MakeRequest:
             seed,
             deterministic,
             deadline_at,
-            preview,
+            report,
         )
 
     return make

@@ -7,7 +7,7 @@ from diffusion_core.decoder import to_uint8
 from diffusion_core.model import LoadedModel
 from diffusion_core.program import Guidance, sample
 from service.engine.lanes import initial_noise
-from service.engine.requests import ImageRequest, StepDone
+from service.engine.requests import ImageRequest, Report, StepDone
 
 MIXED = [
     {"steps": 1, "order": 1, "class_label": 0, "guidance_scale": 1.0, "seed": 1},
@@ -75,7 +75,7 @@ def test_deterministic_images_repeat_bit_for_bit_beside_any_neighbours(
 
 def test_previews_come_step_by_step_and_end_in_the_picture(engine, request_for, mailbox) -> None:
     box = mailbox()
-    engine.submit([request_for(steps=3, preview=True)], box)
+    engine.submit([request_for(steps=3, report=Report.PREVIEWS)], box)
     engine.crank_until_idle()
     steps = [event for event in box.events if isinstance(event, StepDone)]
     assert [(event.step, event.steps) for event in steps] == [(1, 3), (2, 3), (3, 3)]
@@ -83,12 +83,21 @@ def test_previews_come_step_by_step_and_end_in_the_picture(engine, request_for, 
     assert box.events[-1] == box.done[0]
 
 
+def test_steps_are_reported_without_pictures_where_only_steps_are_asked_for(
+    engine, request_for, mailbox
+) -> None:
+    box = mailbox()
+    engine.submit([request_for(steps=2, report=Report.STEPS)], box)
+    engine.crank_until_idle()
+    assert [(event.step, event.preview) for event in box.events[:-1]] == [(1, None), (2, None)]
+
+
 def test_an_euler_preview_is_the_extrapolation_to_the_data_end(
     engine, tiny, request_for, mailbox
 ) -> None:
     """With one Euler step, data = x + (1 - t) v is the picture itself."""
     box = mailbox()
-    request = request_for(steps=1, preview=True)
+    request = request_for(steps=1, report=Report.PREVIEWS)
     engine.submit([request], box)
     engine.crank_until_idle()
     # The made-up weights take 1.5 v where the preview takes v: compare with the plain formula.
