@@ -1,0 +1,5 @@
+"""`./run bench serving`: the figures of the server."""
+
+from .command import main
+
+__all__ = ["main"]
