@@ -39,9 +39,7 @@ class Application(FastAPI):
         return document
 
 
-def create_app(settings: Settings, open_parts: ROUTERS = tuple(resource.router for resource in (generate, models, solvers, health, index))
-
-OpenServices = open_services) -> FastAPI:
+def create_app(settings: Settings, open_parts: OpenServices = open_services) -> FastAPI:
     """Everything under one roof; the parts open when the server starts and close when it stops."""
 
     @asynccontextmanager
@@ -85,11 +83,9 @@ def _methods(path: str) -> set[str]:
     """What can be done at this path."""
     routes = [route for router in ROUTERS for route in router.routes]
     matching = [
-        route
-        for route in routes
-        if isinstance(route, APIRoute) and route.path_regex.match(path)
+        route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(path)
     ]
-    return {method for route in matching for method in route.methods}
+    return {method for route in matching for method in route.methods or ()}
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

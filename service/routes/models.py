@@ -1,6 +1,8 @@
 """GET /models: what is loaded."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,9 +13,12 @@ from ..assembly import Services
 from ..border.context import services_of
 from ..generation.order import find_model
 from ..problems import blaming
+from ..schemas import NAME_PATTERN
 from .documentation import problems
 
 router = APIRouter(prefix="/models", tags=["models"])
+
+Name = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 BEST_STEPS = range(1, 33)  # as far as few steps go
 
@@ -27,7 +32,7 @@ def list_models(request: Request) -> Response:
 
 
 @router.get("/{name}", response_model=ModelAnswer, responses=problems(404, 422, 503))
-def show_model(name: str, request: Request) -> Response:
+def show_model(name: Name, request: Request) -> Response:
     """One model."""
     services = services_of(request)
     with blaming("name", name):
