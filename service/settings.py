@@ -36,9 +36,6 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="postgresql://… or sqlite:///…; default: SQLite in the data folder"
     )
-    redis_url: str | None = Field(
-        None, description="where search jobs are queued; default: a server of our own"
-    )
     models: Names = Field(
         (), description="names or folders of models, with commas; default: all that are at hand"
     )

@@ -74,11 +74,8 @@ def show_solver(name: Name, request: Request) -> Response:
     store = services_of(request).store
     with blaming("name", name):
         versions = store.versions(name)
-    summary = next(
-        entry for entry in store.solvers(steps=versions[0].table.nfe) if entry.name == name
-    )
     answer = SolverAnswer(
-        **dict(_stored(summary)),
+        **dict(_stored(store.solver(name))),
         versions=[_version_entry(version) for version in versions],
         moves=[_move(move) for move in store.alias_history(name)],
     )
