@@ -1,6 +1,6 @@
 """What clients send: closed models, never coerced. `answers.py` says what they get back."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -11,7 +11,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from solver_store.records import MAX_GUIDANCE_SCALE
@@ -131,16 +130,21 @@ class TargetDocument(Closed):
     guidance_scale: GuidanceScale
 
 
+def _say_one_form(schema: dict[str, Any]) -> None:
+    """None is how the absence of a form is kept here; a client leaves the other form out."""
+    for form in ("table", "paper_form"):
+        schema["properties"][form] = schema["properties"][form]["anyOf"][0]
+    schema["oneOf"] = [{"required": ["table"]}, {"required": ["paper_form"]}]
+
+
 class ImportRequest(Closed):
     """A solver to keep: exactly one of `table` and `paper_form`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["table"]}, {"required": ["paper_form"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra=_say_one_form)
 
     name: Name
-    table: TableDocument | SkipJsonSchema[None] = None
-    paper_form: PaperForm | SkipJsonSchema[None] = None
+    table: TableDocument | None = None
+    paper_form: PaperForm | None = None
     target: Annotated[
         TargetDocument | None,
         Field(description="The model and guidance scale for which `auto` may follow it."),
