@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def encode(pixels: npt.NDArray[np.uint8], provenance: Provenance | None = None) 
     """(H, W, 3) -> PNG file; a preview has no provenance, nothing makes it again."""
     text = PngInfo()
     if provenance is not None:
-        text.add_itxt(KEYWORD, json.dumps(asdict(provenance)))
+        text.add_itxt(KEYWORD, json.dumps(vars(provenance)))
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", pnginfo=text, compress_level=COMPRESSION)
     return file.getvalue()

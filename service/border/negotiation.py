@@ -35,6 +35,8 @@ def choose(accept: str, offered: Sequence[str]) -> str:
     """
     if not accept or accept == "*/*":
         return offered[0]
+    if accept in offered:
+        return accept
     ranges = _parse(accept)
     qualities = [_quality(media_type, ranges) for media_type in offered]
     best = max(qualities)
