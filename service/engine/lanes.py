@@ -137,10 +137,11 @@ class LaneBank:
 def initial_noise(seed: int, shape: Sequence[int]) -> Tensor:
     """Standard normal (C, H, W) float32 from the image's own generator.
 
-    Drawn on the CPU, so that a seed starts from the same noise on every device.
+    Drawn on the CPU, so that a seed starts from the same noise on every device; by Philox, because
+    torch's CPU generator keeps only the low 32 bits of a seed.
     """
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator)
+    generator = np.random.Generator(np.random.Philox(seed))
+    return torch.from_numpy(generator.standard_normal(tuple(shape), dtype=np.float32))
 
 
 def _pack_rows(steps: Sequence[LaneStep]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
