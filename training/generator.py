@@ -48,7 +48,10 @@ class Recipe:
     warmup_steps: int = 300
     decay_fraction: float = 0.3  # of the budget, at its end
     label_dropout: float = 0.1
-    uniform_fraction: float = 0.3  # of the times; the others are logit-normal
+    # Which letter it becomes is settled between t = 0.05 and 0.4 (at 0.5 a reader of the one-step
+    # prediction is 94 % right without knowing the class), so most times are drawn there.
+    time_centre: float = -0.8  # of the logit-normal times; their median is 0.31
+    uniform_fraction: float = 0.3  # of the times
     max_gradient_norm: float = 1.0
     average_decay: float = 0.999
     checkpoint_every: int = 250
@@ -123,7 +126,7 @@ class GeneratorTraining:
         generator = torch.Generator().manual_seed(1_000_000 + self.progress.step)
         images, labels = self.renderer.batch(self.recipe.batch_size, generator)
         noise = torch.randn(images.shape, generator=generator)
-        times = training_times(len(images), self.recipe.uniform_fraction, generator)
+        times = training_times(len(images), self.recipe, generator)
         dropped = torch.rand(len(labels), generator=generator) < self.recipe.label_dropout
         labels = labels.masked_fill(dropped, self.network.config.num_classes)
         self.optimizer.param_groups[0]["lr"] = self.recipe.rate(self.progress)
@@ -156,11 +159,12 @@ class GeneratorTraining:
         save_sheet(images, 12, self.checkpoint.parent / f"sheet-{self.progress.step:06d}.png")
 
 
-def training_times(size: int, uniform_fraction: float, generator: torch.Generator) -> Tensor:
-    """Times (B,): logit-normal, the middle of the path matters most; some uniform for the ends."""
-    middle = torch.randn(size, generator=generator).sigmoid()
+def training_times(size: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Times (B,): most logit-normal, where the picture is decided; some uniform for the ends."""
+    deciding = (torch.randn(size, generator=generator) + recipe.time_centre).sigmoid()
     anywhere = torch.rand(size, generator=generator)
-    return torch.where(torch.rand(size, generator=generator) < uniform_fraction, anywhere, middle)
+    is_uniform = torch.rand(size, generator=generator) < recipe.uniform_fraction
+    return torch.where(is_uniform, anywhere, deciding)
 
 
 class FlowLoss(nn.Module):

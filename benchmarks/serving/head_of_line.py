@@ -108,7 +108,7 @@ def _kind(steps: int) -> Kind:
 def _capacity(images_per_batch: int, plan: Plan) -> float:
     """Images a second of the saturated static server, weighed by their network rows."""
     size = images_per_batch
-    items = _exact_mix(plan)
+    items = _mix(plan.capacity_images, plan, random.Random(plan.seed))
     lead, tail = items[: 2 * size], items[: 4 * size]
     sent = [*lead, *items, *tail]
     bodies = [item.body() for item in sent]
@@ -120,25 +120,20 @@ def _capacity(images_per_batch: int, plan: Plan) -> float:
     return rows / seconds / fmean(item.kind.cost for item in items)
 
 
-def _exact_mix(plan: Plan) -> list[Item]:
+def _mix(count: int, plan: Plan, chance: random.Random) -> list[Item]:
     """Both kinds in their exact shares, in random order."""
-    chance = random.Random(plan.seed)
-    num_short = round(plan.short_share * plan.capacity_images)
-    steps = [SHORT_STEPS] * num_short + [LONG_STEPS] * (plan.capacity_images - num_short)
+    num_short = int(plan.short_share * count)
+    steps = [SHORT_STEPS] * num_short + [LONG_STEPS] * (count - num_short)
     chance.shuffle(steps)
-    return [_draw(count, chance) for count in steps]
+    num_classes = len(servers.bundled_card().classes)
+    return [draw(_kind(steps_of_one), num_classes, chance) for steps_of_one in steps]
 
 
 def _trace(rate: float, plan: Plan, number: int) -> Trace:
     """Every round has a trace of its own; all contenders get the same."""
     chance = random.Random(f"{plan.seed}-{number}")
     arrivals_s = poisson_arrivals(rate, plan.duration_s, chance.randrange(2**32))
-    steps = [SHORT_STEPS if chance.random() < plan.short_share else LONG_STEPS for _ in arrivals_s]
-    return Trace([_draw(count, chance) for count in steps], arrivals_s)
-
-
-def _draw(steps: int, chance: random.Random) -> Item:
-    return draw(_kind(steps), len(servers.bundled_card().classes), chance)
+    return Trace(_mix(len(arrivals_s), plan, chance), arrivals_s)
 
 
 def _round(contenders: Sequence[Contender], trace: Trace) -> Latencies:

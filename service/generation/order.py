@@ -16,7 +16,7 @@ from ..problems import blaming
 from ..schemas import GenerateRequest
 from ..version import VERSION
 
-NUM_DRAWN_SEEDS = 2**32  # short enough to be typed again
+NUM_DRAWN_SEEDS = 2**32  # of 2**53: short enough to be typed again
 
 
 @dataclass(frozen=True)
