@@ -46,9 +46,13 @@ class Connection(asyncio.Protocol):
         _, connection = await loop.create_connection(cls, "127.0.0.1", port)
         return connection
 
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
     async def exchange(self, request: bytes) -> Answer:
         """Raises Disconnected where no whole answer comes."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.is_open:
             raise Disconnected("the connection is closed")
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)

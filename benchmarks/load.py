@@ -7,9 +7,10 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from .http_client import Connection, Disconnected
+from .http_client import Answer, Connection, Disconnected
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,23 @@ class Connections:
 
     async def exchange(self, index: int, request: bytes, sent_at: float) -> Sample:
         try:
-            connection = self._idle.pop() if self._idle else await Connection.open(self._port)
-            answer = await connection.exchange(request)
+            answer = await self._exchange(request)
         except (Disconnected, OSError):
             return Sample(index, sent_at, time.perf_counter(), status=0, size=0)
-        done_at = time.perf_counter()
+        return Sample(index, sent_at, time.perf_counter(), answer.status, len(answer.body))
+
+    async def _exchange(self, request: bytes) -> Answer:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:  # servers close what was idle for some seconds
+                with suppress(Disconnected):  # … and may do so at this very moment
+                    return await self._exchange_on(connection, request)
+        return await self._exchange_on(await Connection.open(self._port), request)
+
+    async def _exchange_on(self, connection: Connection, request: bytes) -> Answer:
+        answer = await connection.exchange(request)
         self._idle.append(connection)
-        return Sample(index, sent_at, done_at, answer.status, len(answer.body))
+        return answer
 
     def close(self) -> None:
         while self._idle:

@@ -97,3 +97,19 @@ def test_steady_window_leaves_ramp_up_and_drain_out() -> None:
 
     assert seconds == 4.0
     assert [sample.index for sample in counted] == [3, 4, 5, 6]
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
+    async def run() -> tuple[Sample, TrivialServer]:
+        async with trivial_server() as server:
+            connections = Connections(server.port)
+            await connections.exchange(0, post("/", {}), sent_at=0.0)
+            server.close_idle()
+            sample = await connections.exchange(1, post("/", {}), sent_at=0.0)
+            connections.close()
+            return sample, server
+
+    sample, server = asyncio.run(run())
+
+    assert sample.status == 200
+    assert server.connections == 2

@@ -22,10 +22,17 @@ class TrivialServer:
     def __post_init__(self) -> None:
         self._full = asyncio.Event()
         self._handlers: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._handlers.append(asyncio.ensure_future(self._answer_all(reader, writer)))
+        self._writers.append(writer)
         self.connections += 1
+
+    def close_idle(self) -> None:
+        """As servers do after some seconds; the client may not have noticed yet."""
+        for writer in self._writers:
+            writer.close()
 
     async def wait_until_clients_are_gone(self) -> None:
         await asyncio.gather(*self._handlers)
