@@ -4,7 +4,6 @@ import asyncio
 import base64
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,9 +11,8 @@ from starlette.responses import Response
 from ..answers import GenerateAnswer, ImageAnswer, SolverUsed, Timing
 from ..border.context import RequestContext, context_of, services_of
 from ..border.hang_up import unless_hung_up
-from ..engine.engine import Engine
-from ..engine.requests import ImageDone, ImageLost, Report
-from ..engine.stream import events
+from ..engine.requests import ImageDone, Report
+from ..engine.stream import gathered
 from ..png import encode
 from .order import Order
 
@@ -85,20 +83,10 @@ def timing(context: RequestContext, images: Sequence[ImageDone]) -> Timing:
 
 
 async def _images(request: Request, order: Order) -> list[ImageDone]:
-    return await unless_hung_up(request, _collect(services_of(request).engine, order))
-
-
-async def _collect(engine: Engine, order: Order) -> list[ImageDone]:
     """All images of an order, in order. Raises the error of the first that is lost."""
-    done = {}
-    requests = order.image_requests(Report.NOTHING)
-    async with aclosing(events(engine, requests)) as stream:
-        async for event in stream:
-            if isinstance(event, ImageLost):
-                raise event.error
-            if isinstance(event, ImageDone):
-                done[event.index] = event
-    return [done[index] for index in range(order.num_images)]
+    engine = services_of(request).engine
+    with gathered(engine, order.image_requests(Report.NOTHING)) as images:
+        return await unless_hung_up(request, images)
 
 
 def _ms(seconds: float) -> float:
