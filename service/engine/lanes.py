@@ -62,11 +62,11 @@ class LaneBank:
         Returns the preview of each lane that asked for one.
         """
         device = self.model.device
-        slots = torch.tensor([lane.slot for lane in steps], device=device)
+        # From arrays, not lists: torch takes a multiple of the time to read a list.
+        slots, class_label = torch.from_numpy(_pack_integers(steps)).to(device).unbind(1)
         rows = torch.from_numpy(_pack_rows(steps)).to(device)  # (B, 6 + K)
         time, prediction_x, prediction_out, carry, data_x, data_u = rows[:, :6].unbind(1)
         weights = rows[:, 6:]
-        class_label = torch.tensor([lane.request.class_label for lane in steps], device=device)
         x = self._state.index_select(0, slots)  # (B, C, H, W)
         out = predict(
             self.model.network, x, time, class_label, self._guidance(steps), pad_to=pad_to
@@ -84,8 +84,10 @@ class LaneBank:
 
     def finish(self, slots: Sequence[int]) -> list[Pixels | None]:
         """Decode finished lanes; None for a lane whose state is no longer finite."""
-        latents = self._state.index_select(0, torch.tensor(slots, device=self.model.device))
-        finite = latents.isfinite().flatten(1).all(dim=1).tolist()
+        chosen = torch.from_numpy(np.array(slots, dtype=np.int64)).to(self.model.device)
+        latents = self._state.index_select(0, chosen)
+        # A sum is finite only if all its terms are, and much quicker than a look at each.
+        finite = latents.flatten(1).sum(dim=1).isfinite().tolist()
         pictures = self._decode(latents)
         return [picture if good else None for picture, good in zip(pictures, finite, strict=True)]
 
@@ -142,6 +144,11 @@ def initial_noise(seed: int, shape: Sequence[int]) -> Tensor:
     """
     generator = np.random.Generator(np.random.Philox(seed))
     return torch.from_numpy(generator.standard_normal(tuple(shape), dtype=np.float32))
+
+
+def _pack_integers(steps: Sequence[LaneStep]) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
+    """(B, 2) int64: slot and class label of every lane."""
+    return np.array([(lane.slot, lane.request.class_label) for lane in steps], dtype=np.int64)
 
 
 def _pack_rows(steps: Sequence[LaneStep]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
