@@ -1,6 +1,7 @@
 """`python -m training <command>`: every stage from the fonts to the shipped bundle."""
 
 import argparse
+from pathlib import Path
 
 import torch
 
@@ -21,6 +22,9 @@ def parser() -> argparse.ArgumentParser:
     generator = commands.add_parser("generator", help="train the SiT; resumes where it stopped")
     generator.add_argument("--minutes", type=float, default=75, help="budget of training time")
     generator.add_argument("--steps", type=int, default=12_000, help="budget of steps")
+    generator.add_argument(
+        "--start-from", type=Path, help="weights to begin with where there is no checkpoint"
+    )
     classifier = commands.add_parser("classifier", help="train the judge; report its accuracy")
     classifier.add_argument("--steps", type=int, default=2500)
     commands.add_parser("bundle", help="write the shipped card and weights")
@@ -40,7 +44,7 @@ def main() -> None:
         case "packages":
             print(*sorted(TRAINING_PACKAGES + HELD_OUT_PACKAGES))
         case "generator":
-            train_generator(options.minutes, options.steps)
+            train_generator(options.minutes, options.steps, options.start_from)
         case "classifier":
             train_classifier(options.steps)
         case "statistics":

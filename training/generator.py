@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from rich import progress as bars
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffusion_core.networks.dit import DiT, DiTConfig
@@ -196,10 +197,16 @@ def fastest_loss(network: DiT) -> LossFunction:
     return compiled
 
 
-def train_generator(minutes: float, steps: int) -> None:
-    """Train the bundled generator on the training fonts, or go on where it was interrupted."""
+def train_generator(minutes: float, steps: int, start_from: Path | None) -> None:
+    """Train the bundled generator on the training fonts, or go on where it was interrupted.
+
+    Where there is no checkpoint, a run may start from shipped weights instead of from nothing.
+    """
     torch.manual_seed(0)
+    network = DiT(GLYPHS_CONFIG)
+    if start_from is not None:
+        network.load_state_dict(load_file(start_from))
     renderer = GlyphRenderer.of(load_masks(MASKS).select(held_out=False))
-    training = GeneratorTraining(DiT(GLYPHS_CONFIG), renderer, Recipe(minutes, steps), CHECKPOINT)
+    training = GeneratorTraining(network, renderer, Recipe(minutes, steps), CHECKPOINT)
     training.loss = fastest_loss(training.network)
     training.run()
