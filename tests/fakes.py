@@ -1,4 +1,4 @@
-"""Small stand-ins: a tiny model on disk, and networks whose answers are known."""
+"""A tiny model on disk, and what an engine should make of a request."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from diffusion_core.model import ModelFolder
+from diffusion_core.decoder import to_uint8
+from diffusion_core.model import LoadedModel, ModelFolder
+from diffusion_core.program import Guidance, sample
+from service.engine.lanes import initial_noise
+from service.engine.requests import ImageRequest, Pixels
 
 TINY_SIZES = {
     "network": "dit",
@@ -51,3 +55,16 @@ def write_tiny_model(root: Path, name: str = "tiny") -> ModelFolder:
         parameter.data.normal_(std=0.2, generator=generator)
     save_file(network.state_dict(), folder / "model.safetensors")
     return model
+
+
+def alone(model: LoadedModel, request: ImageRequest) -> Pixels:
+    """The image that a request asks for, by the plain sampling loop, by itself."""
+    card = model.card
+    guidance = None
+    if request.rows == 2:
+        guidance = Guidance.of_all(request.guidance_scale, 1, card.null_class, card.guided_channels)
+    noise = initial_noise(request.seed, card.latent_shape).unsqueeze(0)
+    label = torch.tensor([request.class_label])
+    with torch.inference_mode():
+        latents = sample(model.network, request.program, noise, label, guidance)
+    return to_uint8(latents)[0].numpy()

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 
 from diffusion_core.decoder import to_uint8
-from diffusion_core.model import LoadedModel
-from diffusion_core.program import Guidance, sample
 from service.engine.lanes import initial_noise
-from service.engine.requests import ImageRequest, Report, StepDone
+from service.engine.requests import Report, StepDone
+from tests.fakes import alone
 
 MIXED = [
     {"steps": 1, "order": 1, "class_label": 0, "guidance_scale": 1.0, "seed": 1},
@@ -16,19 +15,6 @@ MIXED = [
     {"steps": 9, "order": 3, "class_label": 3, "guidance_scale": 1.0, "seed": 4},
     {"steps": 7, "order": 7, "class_label": 0, "guidance_scale": 4.5, "seed": 5},
 ]
-
-
-def alone(model: LoadedModel, request: ImageRequest) -> np.ndarray:
-    """The same image by the plain sampling loop, by itself."""
-    card = model.card
-    guidance = None
-    if request.rows == 2:
-        guidance = Guidance.of_all(request.guidance_scale, 1, card.null_class, card.guided_channels)
-    noise = initial_noise(request.seed, card.latent_shape).unsqueeze(0)
-    label = torch.tensor([request.class_label])
-    with torch.inference_mode():
-        latents = sample(model.network, request.program, noise, label, guidance)
-    return to_uint8(latents)[0].numpy()
 
 
 def test_mixed_lanes_match_each_lane_alone(engine, tiny, request_for, mailbox) -> None:

@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from diffusion_core.classic import classical_table
-from diffusion_core.decoder import to_uint8
 from diffusion_core.model import LoadedModel, find_models, load_model
-from diffusion_core.program import Guidance, compile_program, sample
-from service.engine.lanes import initial_noise
+from diffusion_core.program import compile_program
 from service.engine.requests import ImageRequest
 from service.settings import BUNDLED_MODELS
 from solver_store.published import published_tables
+from tests.fakes import alone
 
 # (solver, steps, class, guidance scale, seed)
 TEN = [
@@ -55,17 +54,6 @@ def ten(glyphs: LoadedModel):
 @pytest.fixture
 def glyphs_engine(glyphs, hand_cranked):
     return hand_cranked([glyphs], {"glyphs": 12}, queue_rows=10_000)
-
-
-def alone(model: LoadedModel, request: ImageRequest) -> np.ndarray:
-    card = model.card
-    guidance = None
-    if request.rows == 2:
-        guidance = Guidance.of_all(request.guidance_scale, 1, card.null_class, card.guided_channels)
-    noise = initial_noise(request.seed, card.latent_shape).unsqueeze(0)
-    label = torch.tensor([request.class_label])
-    with torch.inference_mode():
-        return to_uint8(sample(model.network, request.program, noise, label, guidance))[0].numpy()
 
 
 def test_ten_mixed_requests_at_once_equal_each_alone(glyphs_engine, glyphs, ten, mailbox) -> None:
