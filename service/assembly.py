@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
+from diffusion_core.host import keep_freed_memory, threads_left_to_another
 from diffusion_core.model import CARD_FILE, LoadedModel, ModelFolder, find_models, load_model
 from diffusion_core.select import SolverSelector
 from solver_store.importing import import_published
 from solver_store.store import SolverStore
 
 from .engine.engine import Engine
-from .engine.warm_up import best_row_count
 from .errors import SettingInvalid
 from .metrics import Metrics
 from .reload import StoreFollower
@@ -47,13 +47,16 @@ def open_services(settings: Settings) -> Iterator[Services]:
         store = SolverStore.open(settings.database)
         closing.callback(store.close)
         import_published(store)
+        keep_freed_memory()
+        num_threads = closing.enter_context(threads_left_to_another())
         models = load_models(settings)
         metrics = Metrics(models.keys())
         engine = Engine(
             list(models.values()),
-            {name: settings.max_rows or best_row_count(model) for name, model in models.items()},
+            dict.fromkeys(models, settings.max_rows) if settings.max_rows else {},
             settings.queue_rows,
             metrics,
+            settings.threads or num_threads,
         )
         metrics.watch(engine)
         engine.start()
@@ -76,8 +79,6 @@ def make_home(home: Path) -> None:
 
 def load_models(settings: Settings) -> dict[str, LoadedModel]:
     """Raises SettingInvalid where there is none, ModelInvalid where one is broken."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
     models = {}

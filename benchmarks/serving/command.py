@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from diffusion_core.host import keep_freed_memory
+
 from ..processes import BenchmarkError
 from ..results import RESULTS, Result
 from . import bfloat16, head_of_line, overhead, startup, throughput
@@ -25,6 +27,7 @@ MEASUREMENTS: dict[str, Measure] = {
 def main(arguments: list[str]) -> int:
     """Measure; returns 1 where a measurement could not be made. A missed target is no failure."""
     options = _parser().parse_args(arguments)
+    keep_freed_memory()  # the offline loop gets what the server has
     console = Console()
     folder = options.out or (None if options.quick else RESULTS)
     failed = False

@@ -10,6 +10,8 @@ from typing import Any
 
 import litserve
 
+from diffusion_core.host import keep_freed_memory
+
 from .offline import OfflineSampler
 from .servers import bundled_model
 from .work import Item, Kind, by_kind
@@ -19,6 +21,7 @@ class StaticPipeline(litserve.LitAPI):  # type: ignore[misc]  # litserve is not 
     """`predict` takes whatever LitServe has collected."""
 
     def setup(self, device: str) -> None:
+        keep_freed_memory()  # as our server does
         self._sampler = OfflineSampler(bundled_model())
 
     def decode_request(self, request: dict[str, Any]) -> Item:

@@ -6,7 +6,8 @@ submit -> inbox -> Scheduler -> StepBatch -> LaneBank.advance -> retire -> finis
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
@@ -28,7 +29,7 @@ from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
 from .requests import EngineEvent, ImageDone, ImageLost, ImageRequest, StepDone
 from .scheduler import Lane, Scheduler, StepBatch
-from .warm_up import forward_zeros
+from .warm_up import best_row_count, forward_zeros
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +88,10 @@ class Engine:
     def __init__(
         self,
         models: Sequence[LoadedModel],
-        row_limits: dict[str, int],
+        row_limits: Mapping[str, int],  # network rows of a forward; measured where not given
         queue_rows: int,  # bound of network rows times remaining steps
         observer: EngineObserver | None = None,
+        num_threads: int | None = None,  # CPU cores of a forward; default: torch's choice
     ):
         self.models = {model.card.name: model for model in models}
         self._observer = observer or NoObserver()
@@ -100,6 +102,8 @@ class Engine:
         )
         self._inbox: SimpleQueue[Command] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._num_threads = num_threads
+        self._ready: Future[None] = Future()
         self._ledger = Ledger(queue_rows)
         self._stopped = False
         self._steps = 0
@@ -109,7 +113,9 @@ class Engine:
     # From other threads
 
     def start(self) -> None:
+        """Start the thread and wait until it has warmed up. Raises what a first forward raises."""
         self._thread.start()
+        self._ready.result()
 
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
         """Queue images; `notify` is called on the engine thread with what becomes of them.
@@ -175,10 +181,25 @@ class Engine:
     # On the engine thread
 
     def _run(self) -> None:
+        if self._num_threads is not None:
+            torch.set_num_threads(self._num_threads)
+        try:
+            self._warm_up()
+        except BaseException as error:  # not ours to judge: `start` raises it
+            self._ready.set_exception(error)
+            return
+        self._ready.set_result(None)
         with torch.inference_mode():
             while not self._stopped:
                 self._obey_commands()
                 self.step()
+
+    def _warm_up(self) -> None:
+        """Measured on this thread: another one would have other threads to compute with."""
+        limits = self._scheduler.row_limits
+        for name, model in self.models.items():
+            if name not in limits:
+                limits[name] = best_row_count(model)
 
     def _obey_commands(self) -> None:
         """Take what is in the inbox; with nothing else to do, wait for it."""
