@@ -6,7 +6,7 @@
 Serving and searching call the same `predict` and `update`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -230,6 +230,20 @@ def sample(
 
     Differentiable in the program's numbers.
     """
+    x = noise
+    for x in trajectory(network, program, noise, class_label, guidance):  # noqa: B007
+        pass
+    return x
+
+
+def trajectory(
+    network: Network,
+    program: StepProgram,
+    noise: Tensor,
+    class_label: Tensor,
+    guidance: Guidance | None = None,
+) -> Iterator[Tensor]:
+    """The states (B, C, H, W) after every step, as `sample` passes through them."""
     num_lanes = noise.shape[0]
     rows = [
         column.to(noise.device, torch.float32)
@@ -249,7 +263,7 @@ def sample(
         u = per_row(prediction_x, x) * x + per_row(prediction_out, x) * out
         remember(history, n % program.history_length, u)
         x = update(x, history, carry, weights[n].expand(num_lanes, -1))
-    return x
+        yield x
 
 
 def remember(history: list[Tensor], slot: int, prediction: Tensor) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from diffusion_core.files import write_atomically
 from diffusion_core.networks.dit import DiT
-from training.checkpoint import load_average, write_atomically
+from training.checkpoint import load_average
 from training.generator import CHECKPOINT, GLYPHS_CONFIG
 from training.glyphs import CLASSES
 from training.paths import BUNDLE, FIGURES

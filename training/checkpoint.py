@@ -5,7 +5,6 @@ old step count.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,27 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from diffusion_core.files import write_atomically
+
 
 @dataclass
 class Progress:
     step: int = 0
     seconds: float = 0.0  # spent training, over all runs
-
-
-def write_atomically(payload: bytes, path: Path) -> None:
-    """Replace a file so that a reader finds the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def save_checkpoint(

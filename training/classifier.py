@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from rich.progress import track
 from safetensors.torch import save
 
+from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import GlyphClassifier
-from training.checkpoint import write_atomically
 from training.glyphs import CLASSES, GlyphMasks, load_masks
 from training.paths import BUNDLE, MASKS, WORK
 from training.rendering import GlyphRenderer

@@ -14,6 +14,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from diffusion_core.files import write_atomically
 from diffusion_core.networks.dit import DiT
 from diffusion_core.quality import (
     FeatureStatistics,
@@ -23,7 +24,7 @@ from diffusion_core.quality import (
     load_classifier,
 )
 from training.bundle import load_generator
-from training.checkpoint import load_average, write_atomically
+from training.checkpoint import load_average
 from training.classifier import JUDGE, REPORT
 from training.generator import CHECKPOINT
 from training.glyphs import CLASSES, load_masks

@@ -5,7 +5,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from training.checkpoint import write_atomically
+from diffusion_core.files import write_atomically
 from training.fonts import HELD_OUT_PACKAGES
 from training.glyphs import GlyphMasks, load_masks
 from training.paths import BUNDLE, MASKS

@@ -6,9 +6,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import NUM_FEATURES
 from diffusion_core.quality import FeatureStatistics, Judge, load_classifier
-from training.checkpoint import write_atomically
 from training.classifier import JUDGE
 from training.glyphs import CLASSES, GlyphMasks, load_masks
 from training.paths import BUNDLE, MASKS

@@ -4,9 +4,10 @@ from typing import cast
 import pytest
 import torch
 
+from diffusion_core.files import write_atomically
 from diffusion_core.networks.dit import DiT, DiTConfig
 from tests.training.fakes import bar_masks
-from training.checkpoint import Progress, load_average, write_atomically
+from training.checkpoint import Progress, load_average
 from training.generator import GeneratorTraining, Recipe, training_times
 from training.rendering import GlyphRenderer
 
