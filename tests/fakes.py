@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from diffusion_core.decoder import to_uint8
 from diffusion_core.model import LoadedModel, ModelFolder
+from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, sample
-from service.engine.lanes import initial_noise
 from service.engine.requests import ImageRequest, Pixels
 
 TINY_SIZES = {

@@ -11,8 +11,8 @@ import torch
 from diffusion_core.classic import classical_table
 from diffusion_core.decoder import to_uint8
 from diffusion_core.model import LoadedModel
+from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, StepProgram, compile_program, sample
-from service.engine.lanes import initial_noise
 from service.png import Provenance, encode
 from service.version import VERSION
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusion_core.decoder import to_uint8
 from diffusion_core.model import LoadedModel
+from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, StepProgram, per_row, predict, update
 
 from .requests import ImageRequest, Pixels, Report
@@ -134,16 +135,6 @@ class LaneBank:
 
     def _zeros(self, slots: int) -> Tensor:
         return torch.zeros(slots, *self._shape, device=self.model.device)
-
-
-def initial_noise(seed: int, shape: Sequence[int]) -> Tensor:
-    """Standard normal (C, H, W) float32 from the image's own generator.
-
-    Drawn on the CPU, so that a seed starts from the same noise on every device; by Philox, because
-    torch's CPU generator keeps only the low 32 bits of a seed.
-    """
-    generator = np.random.Generator(np.random.Philox(seed))
-    return torch.from_numpy(generator.standard_normal(tuple(shape), dtype=np.float32))
 
 
 def _pack_integers(steps: Sequence[LaneStep]) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":

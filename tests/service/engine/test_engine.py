@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from diffusion_core.decoder import to_uint8
-from service.engine.lanes import initial_noise
+from diffusion_core.noise import initial_noise
 from service.engine.requests import Report, StepDone
 from tests.fakes import alone
 
@@ -91,19 +91,6 @@ def test_an_euler_preview_is_the_extrapolation_to_the_data_end(
     with torch.inference_mode():
         v = tiny.network(x, torch.zeros(1), torch.tensor([0]))
     assert np.array_equal(box.events[0].preview, to_uint8(x + v)[0].numpy())
-
-
-def test_the_same_seed_draws_the_same_noise_and_the_next_seed_another() -> None:
-    first, again = initial_noise(7, (3, 8, 8)), initial_noise(7, (3, 8, 8))
-    assert torch.equal(first, again)
-    for other in (8, 7 + 2**32, 2**53 - 1):  # all 53 bits of a seed count
-        assert not torch.equal(first, initial_noise(other, (3, 8, 8)))
-
-
-def test_noise_is_standard_normal() -> None:
-    noise = torch.stack([initial_noise(seed, (3, 8, 8)) for seed in range(500)])
-    assert abs(float(noise.mean())) < 0.01
-    assert abs(float(noise.std()) - 1) < 0.01
 
 
 def test_slots_are_reused_and_the_bank_grows(engine, request_for, mailbox) -> None:
