@@ -236,6 +236,18 @@ def sample(
     return x
 
 
+def sample_table(
+    network: Network,
+    table: SolverTable,
+    kind: NetworkKind,
+    noise: Tensor,
+    class_label: Tensor,
+    guidance: Guidance | None = None,
+) -> Tensor:
+    """`sample` with a table: for once, where compiling it each time does not matter."""
+    return sample(network, compile_program(table, kind), noise, class_label, guidance)
+
+
 def trajectory(
     network: Network,
     program: StepProgram,

@@ -1,0 +1,127 @@
+"""One call: a problem and a number of steps in, a table out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from diffusion_core.classic import trace
+from solver_store.table import SolverTable
+
+from ..errors import SearchRefused
+from ..spec import DEFAULT_BUDGETS, Method
+from ..spec import Objective as Aim
+from .descent import Descended, Descent, Watch
+from .objectives import (
+    Batches,
+    Critic,
+    DistributionObjective,
+    EndpointObjective,
+    MixtureObjective,
+    Objective,
+    TrajectoryObjective,
+)
+from .paper_space import PaperSpace
+from .problem import Problem
+from .recipe import PAPER, Recipe
+from .shard import Shard
+from .space import Space
+from .starts import choose, starts
+from .superset import Superset
+from .teacher import Teacher, Tick
+
+PAPER_SCHEDULES = {"rectified-flow": "rectified-flow", "vp": "vp", "ddpm": "vp"}
+PAPER_TEACHERS = {"rectified-flow": "euler", "vp": "ddim"}
+
+
+def search(
+    problem: Problem,
+    steps: int,
+    *,
+    method: Method = Method.DSS_PLUS,
+    objective: Aim = Aim.ENDPOINT,
+    critic: Critic | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    known: Mapping[str, SolverTable] | None = None,
+    checkpoint: Path | None = None,
+    cache: Path | None = None,
+    watch: Watch = lambda step: False,
+    teaching: Tick = lambda done, of: None,
+) -> Descended:
+    """Search a table of so many steps.
+
+    critic      features of images and those of real ones; an objective other than the endpoint
+                needs it
+    budget      network evaluations; a guided pair counts as one
+    known       tables to consider as a start, by name
+    checkpoint  file to resume from and to write to; None starts anew and keeps nothing
+    cache       folder of teachers' endpoints, shared by all searches
+    watch       told of every iteration; returns True to stop and keep what there is
+    teaching    told of every block of the teacher's endpoints
+
+    Raises SearchRefused where the objective needs a critic, SearchDiverged, OSError.
+    """
+    recipe = recipe or (PAPER if method is Method.DSS else Recipe())
+    budget = DEFAULT_BUDGETS[method.value] if budget is None else budget
+    batches = Batches(recipe.batch_size, seed, Shard.current())
+    if method is Method.DSS:
+        aim: Objective = _paper_objective(problem, batches, recipe)
+        space: Space = PaperSpace(PAPER_SCHEDULES[problem.kind.schedule], steps)
+        descent = Descent(space, aim, recipe, budget, start="uniform", checkpoint=checkpoint)
+        return descent.run(watch)
+    aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
+    candidates = starts(problem.kind.schedule, steps, known or {})
+    is_resumed = checkpoint is not None and checkpoint.exists()  # what it started with is in there
+    start = candidates[0] if is_resumed else choose(candidates, aim.trial)
+    descent = Descent(
+        Superset.starting_at(start.coefficients, problem.kind.schedule),
+        aim,
+        recipe,
+        budget,
+        start=start.name,
+        spent=len(candidates) * aim.trial_cost(steps),
+        checkpoint=checkpoint,
+    )
+    return descent.run(watch)
+
+
+def _paper_objective(problem: Problem, batches: Batches, recipe: Recipe) -> TrajectoryObjective:
+    schedule = PAPER_SCHEDULES[problem.kind.schedule]
+    with torch.no_grad():
+        ends = PaperSpace(schedule, 1).coefficients().times
+        times = torch.linspace(
+            float(ends[0]), float(ends[-1]), recipe.teacher_steps + 1, dtype=torch.float64
+        )
+        teacher = trace(PAPER_TEACHERS[schedule], schedule, times)
+    return TrajectoryObjective(problem, batches, teacher)
+
+
+def _objective(
+    problem: Problem,
+    batches: Batches,
+    recipe: Recipe,
+    aim: Aim,
+    critic: Critic | None,
+    cache: Path | None,
+    teaching: Tick,
+) -> Objective:
+    if aim is Aim.ENDPOINT:
+        return _endpoint(problem, batches, recipe, cache, teaching)
+    if critic is None:
+        raise SearchRefused(f"the objective {aim} needs a critic: features of real images")
+    distribution = DistributionObjective(problem, batches, critic, memory=recipe.memory)
+    if aim is Aim.DISTRIBUTION:
+        return distribution
+    endpoint = _endpoint(problem, batches, recipe, cache, teaching)
+    return MixtureObjective(distribution, endpoint, recipe.mixture_weight)
+
+
+def _endpoint(
+    problem: Problem, batches: Batches, recipe: Recipe, cache: Path | None, teaching: Tick
+) -> EndpointObjective:
+    teacher = Teacher.of(problem, cache, recipe.teacher_steps)
+    count = recipe.teacher_samples
+    endpoints = teacher.endpoints(count, teaching)
+    return EndpointObjective(problem, batches, endpoints, teacher.cost(count))

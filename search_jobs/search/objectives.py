@@ -1,0 +1,301 @@
+"""What a search descends: the loss of a table on a batch of samples.
+
+    TrajectoryObjective     the paper's: near the teacher's path at every step, and at its end
+    EndpointObjective       near the converged ODE's end
+    DistributionObjective   features like those of real images
+    MixtureObjective        the last two together
+
+Everything random follows from the seed and the number of the iteration, so that a search that is
+resumed repeats nothing and skips nothing. Noise seeds of a search lie below 2^40, those of
+evaluations above.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffusion_core.coefficients import Coefficients
+from diffusion_core.program import Network, compile_program, sample, trajectory
+from diffusion_core.quality import FeatureStatistics, frechet_distance
+
+from .frechet import RunningFrechet
+from .problem import Problem
+from .shard import Shard
+
+FORWARD, FORWARD_AND_BACKWARD = 1, 3  # network evaluations, as budgets count them
+TRIAL_SAMPLES, DISTRIBUTION_TRIAL_SAMPLES = 64, 384
+FIRST_PREPARING = 2**31  # iterations that no search reaches
+FIRST_FRESH_SEED, END_OF_SEEDS = 2**20, 2**40  # below lie the teacher's
+
+
+class Batches:
+    """Noise seeds of every iteration."""
+
+    def __init__(self, size: int, seed: int, shard: Shard):
+        self.size = size
+        self.shard = shard
+        self._seed = seed
+
+    def fresh(self, iteration: int) -> list[int]:
+        """Seeds that were never used; consecutive ones, so that their classes take turns."""
+        first = int(self._chance(iteration).integers(FIRST_FRESH_SEED, END_OF_SEEDS - self.size))
+        return self.shard.share(range(first, first + self.size))
+
+    def among(self, count: int, iteration: int) -> list[int]:
+        """Of `count` seeds from 0: every epoch goes through all of them in an order of its own."""
+        per_epoch = max(1, count // self.size)
+        epoch, position = divmod(iteration, per_epoch)
+        order = self._chance(epoch).permutation(count).tolist()
+        start = position * self.size
+        return self.shard.share((order * (1 + self.size // count))[start : start + self.size])
+
+    def _chance(self, number: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, number))
+
+
+class Objective(nn.Module, ABC):
+    """A loss of coefficients. Its state, if any, lies in buffers, and is saved with the search."""
+
+    problem: Problem
+    batches: Batches
+
+    @abstractmethod
+    def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
+        """Of this process' share of the batch; differentiable in the coefficients.
+
+        network  the problem's, perhaps one that computes its activations again
+        """
+
+    @abstractmethod
+    def cost(self, steps: int) -> int:
+        """Network evaluations of one iteration, without activations computed again."""
+
+    def upfront_cost(self, steps: int) -> int:
+        """Network evaluations before the first iteration."""
+        return 0
+
+    def prepare(self, coefficients: Coefficients) -> None:
+        """What must be known before the first iteration."""
+
+    def trial(self, coefficients: Coefficients) -> float:
+        """How good a start would be: lower is better. The same samples for every start."""
+        raise NotImplementedError("this objective has one start only")
+
+    def trial_cost(self, steps: int) -> int:
+        """Network evaluations of one trial."""
+        raise NotImplementedError("this objective has one start only")
+
+
+class TrajectoryObjective(Objective):
+    """sum_i MSE(x_i, teacher at the nearest time) + 1000 Huber(x_N, teacher's end; delta = 1e-3).
+
+    The teacher is Euler (DDIM on vp) with 100 uniform steps from the same noise.
+
+    Source: Wang et al. 2025 (arXiv 2505.21114), section 4 and appendix.
+    """
+
+    HUBER_WEIGHT, HUBER_DELTA = 1000.0, 1e-3
+
+    def __init__(self, problem: Problem, batches: Batches, teacher: Coefficients):
+        super().__init__()
+        self.problem = problem
+        self.batches = batches
+        self._teacher = teacher
+
+    def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
+        problem = self.problem
+        noise, labels = problem.draw(self.batches.fresh(iteration))
+        guidance = problem.guidance(len(labels))
+        with torch.no_grad():
+            program = compile_program(self._teacher, problem.kind)
+            # A trajectory of 100 states: those at the times of the solver are all that is kept.
+            wanted = self._nearest(coefficients.times[1:])
+            states = enumerate(
+                trajectory(problem.network, program, noise, labels, guidance), start=1
+            )
+            teacher = {n: state for n, state in states if n in wanted}
+            teacher |= {0: noise}
+        program = compile_program(coefficients, problem.kind)
+        total = torch.zeros((), device=problem.device)
+        x = noise
+        for index, x in zip(
+            wanted, trajectory(network, program, noise, labels, guidance), strict=True
+        ):
+            total = total + F.mse_loss(x, teacher[index])
+        end = teacher[self._teacher.nfe]
+        return total + self.HUBER_WEIGHT * F.huber_loss(x, end, delta=self.HUBER_DELTA)
+
+    def cost(self, steps: int) -> int:
+        return self.batches.size * (FORWARD * self._teacher.nfe + FORWARD_AND_BACKWARD * steps)
+
+    def _nearest(self, times: Tensor) -> list[int]:
+        gaps = (times.detach()[:, None] - self._teacher.times[None, :]).abs()
+        nearest: list[int] = gaps.argmin(dim=1).tolist()
+        return [*nearest[:-1], self._teacher.nfe]
+
+
+class EndpointObjective(Objective):
+    """Mean squared distance from the converged ODE's end, on the teacher's samples."""
+
+    SCALE = 100.0
+
+    def __init__(self, problem: Problem, batches: Batches, endpoints: Tensor, teacher_cost: int):
+        """endpoints: (S, C, H, W) of noise seeds 0 to S - 1."""
+        super().__init__()
+        self.problem = problem
+        self.batches = batches
+        self._endpoints = endpoints
+        self._teacher_cost = teacher_cost
+
+    def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
+        seeds = self.batches.among(self.num_endpoints, iteration)
+        return self.distance(sample_of(self.problem, coefficients, network, seeds), seeds)
+
+    @property
+    def num_endpoints(self) -> int:
+        return len(self._endpoints)
+
+    @torch.no_grad()
+    def trial(self, coefficients: Coefficients) -> float:
+        seeds = range(self._num_tried)
+        samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+        return float(self.distance(samples, seeds))
+
+    def trial_cost(self, steps: int) -> int:
+        return self._num_tried * FORWARD * steps
+
+    @property
+    def _num_tried(self) -> int:
+        return min(TRIAL_SAMPLES, self.num_endpoints)
+
+    def distance(self, samples: Tensor, seeds: Sequence[int]) -> Tensor:
+        return self.SCALE * F.mse_loss(samples, self._endpoints[list(seeds)])
+
+    def cost(self, steps: int) -> int:
+        return self.batches.size * FORWARD_AND_BACKWARD * steps
+
+    def upfront_cost(self, steps: int) -> int:
+        return self._teacher_cost
+
+
+@dataclass(frozen=True)
+class Critic:
+    """What tells real images from others: another network than the one that measures."""
+
+    features: Callable[[Tensor], Tensor]  # latents (B, C, H, W) -> (B, D), differentiable
+    reference: FeatureStatistics  # of real images
+
+
+class DistributionObjective(Objective):
+    """The Fréchet distance of the features of samples from those of real images."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        batches: Batches,
+        critic: Critic,
+        memory: int,  # how many samples the running moments remember
+    ):
+        super().__init__()
+        self.problem = problem
+        self.batches = batches
+        self._critic = critic
+        self._memory = memory
+        self.frechet = RunningFrechet(critic.reference, decay=1.0 - batches.size / memory)
+
+    @torch.no_grad()
+    def prepare(self, coefficients: Coefficients) -> None:
+        """Fill the running moments, from samples of the start."""
+        for n in range(self._num_prepared):
+            seeds = self.batches.fresh(FIRST_PREPARING + n)
+            samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+            self._observe(self._critic.features(samples))
+
+    @torch.no_grad()
+    def trial(self, coefficients: Coefficients) -> float:
+        moments = FeatureStatistics.empty(len(self._critic.reference.mean))
+        for start in range(0, DISTRIBUTION_TRIAL_SAMPLES, TRIAL_SAMPLES):
+            seeds = range(FIRST_FRESH_SEED + start, FIRST_FRESH_SEED + start + TRIAL_SAMPLES)
+            samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+            moments += FeatureStatistics.of(self._critic.features(samples))
+        return frechet_distance(moments, self._critic.reference)
+
+    def trial_cost(self, steps: int) -> int:
+        return DISTRIBUTION_TRIAL_SAMPLES * FORWARD * steps
+
+    def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
+        seeds = self.batches.fresh(iteration)
+        return self.distance(sample_of(self.problem, coefficients, network, seeds))
+
+    def distance(self, samples: Tensor) -> Tensor:
+        features = self._critic.features(samples)
+        self._observe(features.detach())
+        linearised = self.frechet.loss(features)
+        # Its value means nothing, its gradient does: the value shown is the distance itself.
+        return linearised - linearised.detach() + self.frechet.distance()
+
+    def cost(self, steps: int) -> int:
+        return self.batches.size * FORWARD_AND_BACKWARD * steps
+
+    def upfront_cost(self, steps: int) -> int:
+        return self._num_prepared * self.batches.size * FORWARD * steps
+
+    @property
+    def _num_prepared(self) -> int:
+        return self._memory // self.batches.size
+
+    def _observe(self, features: Tensor) -> None:
+        rows = features.double()
+        moments = [rows.mean(dim=0), rows.T @ rows / len(rows)]
+        self.batches.shard.mean(moments)
+        self.frechet.observe(*moments)
+
+
+class MixtureObjective(Objective):
+    """distribution + weight * endpoint, on the same samples."""
+
+    def __init__(
+        self, distribution: DistributionObjective, endpoint: EndpointObjective, weight: float
+    ):
+        super().__init__()
+        self.problem = endpoint.problem
+        self.batches = endpoint.batches
+        self.distribution = distribution
+        self.endpoint = endpoint
+        self._weight = weight
+
+    def prepare(self, coefficients: Coefficients) -> None:
+        self.distribution.prepare(coefficients)
+
+    def trial(self, coefficients: Coefficients) -> float:
+        near = self._weight * self.endpoint.trial(coefficients)
+        return near + self.distribution.trial(coefficients)
+
+    def trial_cost(self, steps: int) -> int:
+        return self.endpoint.trial_cost(steps) + self.distribution.trial_cost(steps)
+
+    def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
+        seeds = self.batches.among(self.endpoint.num_endpoints, iteration)
+        samples = sample_of(self.problem, coefficients, network, seeds)
+        near = self._weight * self.endpoint.distance(samples, seeds)
+        return near + self.distribution.distance(samples)
+
+    def cost(self, steps: int) -> int:
+        return self.endpoint.cost(steps)
+
+    def upfront_cost(self, steps: int) -> int:
+        return self.endpoint.upfront_cost(steps) + self.distribution.upfront_cost(steps)
+
+
+def sample_of(
+    problem: Problem, coefficients: Coefficients, network: Network, seeds: Sequence[int]
+) -> Tensor:
+    """Samples (B, C, H, W) of a table from the noises of these seeds."""
+    program = compile_program(coefficients, problem.kind)
+    noise, labels = problem.draw(seeds)
+    return sample(network, program, noise, labels, problem.guidance(len(labels)))

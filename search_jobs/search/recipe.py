@@ -1,0 +1,49 @@
+"""How a search descends: all the numbers that are neither the table's nor the client's."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .lion import Lion
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Of dss-plus unless said otherwise; benchmarks/results say what each choice earns."""
+
+    batch_size: int = 16
+    learning_rate: float = 0.03
+    constant_sign_steps: bool = False  # Lion at a constant rate, as the paper; else Adam
+    warmup: float = 0.05  # of the iterations
+    max_gradient_norm: float | None = 1.0
+    average_decay: float | None = 0.95  # of the parameters; None takes the last ones
+    teacher_samples: int = 512
+    teacher_steps: int = 50
+    mixture_weight: float = 1.0  # of the endpoint in a mixture
+    memory: int = 1440  # samples behind the running moments of a distribution
+    rematerialise: bool = False
+
+    def optimizer(self, space: nn.Module) -> torch.optim.Optimizer:
+        parameters = [p for p in space.parameters() if p.requires_grad]
+        if self.constant_sign_steps:
+            return Lion(parameters, lr=self.learning_rate)
+        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99))
+
+    def rate(self, fraction: float) -> float:
+        """The learning rate after a fraction 0..1 of the iterations."""
+        if self.constant_sign_steps:
+            return self.learning_rate
+        warm = min(1.0, fraction / self.warmup) if self.warmup else 1.0
+        cosine = 0.5 * (1.0 + torch.cos(torch.tensor(fraction * torch.pi)).item())
+        return self.learning_rate * warm * max(0.01, cosine)
+
+
+PAPER = Recipe(
+    batch_size=32,
+    learning_rate=0.01,
+    constant_sign_steps=True,
+    max_gradient_norm=None,
+    average_decay=None,
+    teacher_steps=100,
+)

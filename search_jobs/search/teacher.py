@@ -1,0 +1,102 @@
+"""The teacher: where the converged ODE ends, computed once and kept.
+
+The endpoints of noise seeds 0, 1, 2 … depend on the network and the guidance scale alone, so all
+step counts, methods, epochs and jobs share them. They are kept in blocks, each one safetensors
+file named by what it depends on: a computation that was cut off goes on at its last block.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from diffusion_core.classic import classical_table
+from diffusion_core.files import write_atomically
+from diffusion_core.program import compile_program, sample
+
+from .problem import Problem
+
+BLOCK = 32  # endpoints in a file, and in a forward
+MAX_TEACHER_SEEDS = 2**20
+SOLVERS = {"rectified-flow": "ab4", "vp": "unipc-3", "ddpm": "unipc-3"}
+
+Tick = Callable[[int, int], None]  # told how many endpoints there are, of how many
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A classical solver with so many steps that it counts as the ODE itself."""
+
+    problem: Problem
+    solver: str
+    steps: int
+    folder: Path | None  # of all caches; None keeps nothing
+
+    @classmethod
+    def of(cls, problem: Problem, folder: Path | None, steps: int = 50) -> "Teacher":
+        return cls(problem, SOLVERS[problem.kind.schedule], steps, folder)
+
+    def endpoints(self, count: int, tick: Tick = lambda done, of: None) -> Tensor:
+        """Of noise seeds 0 to count - 1: (count, C, H, W) float32, on the problem's device."""
+        assert count <= MAX_TEACHER_SEEDS
+        blocks = []
+        for start in range(0, count, BLOCK):
+            blocks.append(self._block(start))
+            tick(min(start + BLOCK, count), count)
+        return torch.cat(blocks)[:count].to(self.problem.device)
+
+    def cost(self, count: int) -> int:
+        """Network evaluations of so many endpoints: a cached one is charged as if computed."""
+        return count * self.steps
+
+    def _block(self, start: int) -> Tensor:
+        path = self._path(start)
+        known = None if path is None else _read(path)
+        if known is not None:
+            return known
+        endpoints = self._compute(start)
+        if path is not None:
+            write_atomically(save({"endpoints": endpoints}), path)
+        return endpoints
+
+    @torch.no_grad()
+    def _compute(self, start: int) -> Tensor:
+        """Always a whole block: what a block holds does not depend on how many were asked for."""
+        problem = self.problem
+        table = classical_table(self.solver, problem.kind.schedule, self.steps)
+        program = compile_program(table, problem.kind)
+        noise, labels = problem.draw(range(start, start + BLOCK))
+        return sample(problem.network, program, noise, labels, problem.guidance(BLOCK)).cpu()
+
+    def _path(self, start: int) -> Path | None:
+        if self.folder is None or not self.problem.identity:
+            return None
+        problem = self.problem
+        meaning = {
+            "network": problem.identity,
+            "kind": asdict(problem.kind),
+            "guidance_scale": problem.guidance_scale,
+            "guided_channels": problem.guided_channels,
+            "latent_shape": problem.latent_shape,
+            "solver": self.solver,
+            "steps": self.steps,
+            "block": BLOCK,
+            "device": problem.device.type,
+            "torch": torch.__version__,
+        }
+        key = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
+        return self.folder / f"teacher-{key}" / f"{start:07d}.safetensors"
+
+
+def _read(path: Path) -> Tensor | None:
+    """None where there is no such file, or a damaged one: it is computed again."""
+    try:
+        return load_file(path)["endpoints"]
+    except (FileNotFoundError, SafetensorError, KeyError):
+        return None
