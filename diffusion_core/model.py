@@ -67,6 +67,7 @@ class ModelCard(BaseModel):
     weights: str  # file names beside the card
     judge: str | None = None  # classifier for class accuracy and features
     statistics: str | None = None  # reference statistics of those features
+    reference_features: str | None = None  # some of those features themselves
     deterministic_rows: Annotated[int, Field(ge=2)] = 8  # network rows of a deterministic forward
     licence: str
     source: str

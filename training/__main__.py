@@ -11,7 +11,7 @@ from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
 from training.generator import train_generator
 from training.guidance import SCALES, measure_guidance
 from training.notice import write_notice
-from training.statistics import write_statistics
+from training.statistics import write_reference_features, write_statistics
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("notice", help="write the licence notes of the fonts")
     commands.add_parser("samples", help="write the shipped sheet of samples")
     commands.add_parser("statistics", help="reference statistics of 50,000 renderings")
+    commands.add_parser("features", help="features of 4,000 of them, for precision and recall")
     guidance = commands.add_parser("guidance", help="measure guidance scales; choose the default")
     guidance.add_argument("--per-class", type=int, default=40, help="samples of each class")
     guidance.add_argument("--scales", type=float, nargs="+", help="default: 1 to 2.5")
@@ -49,6 +50,8 @@ def main() -> None:
             train_classifier(options.steps)
         case "statistics":
             write_statistics()
+        case "features":
+            write_reference_features()
         case "guidance":
             measure_guidance(options.per_class, tuple(options.scales or SCALES))
         case "bundle":

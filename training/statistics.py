@@ -1,5 +1,6 @@
 """Reference statistics: what real glyphs look like to the judge."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -8,14 +9,16 @@ from torch import Tensor
 
 from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import NUM_FEATURES
-from diffusion_core.quality import FeatureStatistics, Judge, load_classifier
+from diffusion_core.quality import FeatureStatistics, Judge, load_classifier, save_features
 from training.classifier import JUDGE
 from training.glyphs import CLASSES, GlyphMasks, load_masks
 from training.paths import BUNDLE, MASKS
 from training.rendering import GlyphRenderer
 
 STATISTICS = BUNDLE / "statistics.safetensors"
+FEATURES = BUNDLE / "reference-features.safetensors"
 NUM_REFERENCE = 50_000
+NUM_FEATURES_SHIPPED = 4_000  # a megabyte
 BATCH_SIZE = 500
 REFERENCE_SEED = 4  # of no batch that the generator or the judge was trained on
 
@@ -25,15 +28,27 @@ def write_statistics() -> None:
 
     The held-out fonts stay out: their distance to this reference is the yardstick for samples.
     """
-    masks = load_masks(MASKS).select(held_out=False)
-    judge = Judge(load_classifier(JUDGE, len(CLASSES)), FeatureStatistics.empty(NUM_FEATURES))
     statistics = FeatureStatistics.empty(NUM_FEATURES)
-    num_batches = NUM_REFERENCE // BATCH_SIZE
-    batches = renderings(masks, NUM_REFERENCE, REFERENCE_SEED)
-    for images, _ in track(batches, "statistics", total=num_batches):
-        statistics += FeatureStatistics.of(judge.features(images))
+    for features in reference_features(NUM_REFERENCE):
+        statistics += FeatureStatistics.of(features)
     write_atomically(statistics.to_bytes(), STATISTICS)
     print(f"wrote {STATISTICS}: {statistics.count} images")
+
+
+def write_reference_features() -> None:
+    """Features of the first 4,000 of those renderings, which precision and recall look among."""
+    features = torch.cat(list(reference_features(NUM_FEATURES_SHIPPED)))
+    write_atomically(save_features(features), FEATURES)
+    print(f"wrote {FEATURES}: {len(features)} images")
+
+
+def reference_features(count: int) -> Iterator[Tensor]:
+    """Batches of features (500, 128) of renderings of the training fonts."""
+    masks = load_masks(MASKS).select(held_out=False)
+    judge = Judge(load_classifier(JUDGE, len(CLASSES)), FeatureStatistics.empty(NUM_FEATURES))
+    batches = renderings(masks, count, REFERENCE_SEED)
+    for images, _ in track(batches, "renderings", total=math.ceil(count / BATCH_SIZE)):
+        yield judge.features(images)
 
 
 def renderings(masks: GlyphMasks, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -9,7 +9,7 @@ import torch
 
 from diffusion_core.model import ModelCard, ModelFolder, load_model
 from diffusion_core.networks.dit import DiT
-from diffusion_core.quality import Quality, load_judge
+from diffusion_core.quality import FeatureStatistics, Quality, frechet_distance, load_judge
 from tests.training.fakes import bar_masks
 from training.bundle import card_json
 from training.guidance import report
@@ -37,6 +37,16 @@ def test_the_shipped_model_draws_what_it_is_asked_for() -> None:
     # Chance would give one of 36; the measured accuracy is in benchmarks/results.
     assert int((judge.classify(images) == labels).sum()) >= 27
     assert judge.reference.count == 50_000
+    assert judge.real is not None
+    assert len(judge.real) == 4_000
+
+
+def test_the_shipped_features_are_of_the_images_that_the_statistics_describe() -> None:
+    judge = load_judge(ModelFolder.read(BUNDLE))
+    assert judge.real_features is not None
+    few = FeatureStatistics.of(judge.real_features)
+    # The distance of 4,000 such images from all 50,000 is what their number makes of it.
+    assert frechet_distance(few, judge.reference) < 3
 
 
 def test_the_shipped_guidance_is_the_measured_best() -> None:
