@@ -101,5 +101,7 @@ def _kth(between: Tensor, k: int) -> Tensor:
 
 def _distances(points: Tensor, centres: Tensor) -> Iterator[Tensor]:
     """(P, D), (N, D) -> (p, N), some points at a time."""
-    for part in points.split(max(1, MAX_DISTANCES // len(centres))):
+    size = max(1, MAX_DISTANCES // len(centres))
+    for start in range(0, len(points), size):
+        part = points[start : start + size]
         yield torch.cdist(part, centres, compute_mode="donot_use_mm_for_euclid_dist")

@@ -76,7 +76,7 @@ def test_the_frechet_estimate_leaves_one_group_out_at_a_time() -> None:
 
 
 def test_the_error_of_a_difference_of_distances_is_what_new_samples_show() -> None:
-    """Two solvers that err nearly alike: 100 sets of samples against the errors that each claims."""
+    """Two solvers that err nearly alike: 100 sets of samples, and the errors that each claims."""
     generator = torch.Generator().manual_seed(3)
     size = 6
     reference = FeatureStatistics.of(torch.randn((20_000, size), generator=generator))
