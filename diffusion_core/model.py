@@ -68,6 +68,8 @@ class ModelCard(BaseModel):
     judge: str | None = None  # classifier for class accuracy and features
     statistics: str | None = None  # reference statistics of those features
     reference_features: str | None = None  # some of those features themselves
+    critic: str | None = None  # another network's features, which searches may descend
+    critic_statistics: str | None = None  # reference statistics of those
     deterministic_rows: Annotated[int, Field(ge=2)] = 8  # network rows of a deterministic forward
     licence: str
     source: str

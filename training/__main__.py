@@ -7,6 +7,7 @@ import torch
 
 from training.bundle import write_bundle, write_samples
 from training.classifier import train_classifier
+from training.critic import train_critic
 from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
 from training.generator import train_generator
 from training.guidance import SCALES, measure_guidance
@@ -27,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     )
     classifier = commands.add_parser("classifier", help="train the judge; report its accuracy")
     classifier.add_argument("--steps", type=int, default=2500)
+    critic = commands.add_parser("critic", help="train the network that searches descend")
+    critic.add_argument("--steps", type=int, default=2000)
     commands.add_parser("bundle", help="write the shipped card and weights")
     commands.add_parser("notice", help="write the licence notes of the fonts")
     commands.add_parser("samples", help="write the shipped sheet of samples")
@@ -48,6 +51,8 @@ def main() -> None:
             train_generator(options.minutes, options.steps, options.start_from)
         case "classifier":
             train_classifier(options.steps)
+        case "critic":
+            train_critic(options.steps)
         case "statistics":
             write_statistics()
         case "features":

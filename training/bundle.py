@@ -72,6 +72,8 @@ def card_json(guidance_scale: float) -> str:
         "judge": "judge.safetensors",
         "statistics": "statistics.safetensors",
         "reference_features": "reference-features.safetensors",
+        "critic": "critic.safetensors",
+        "critic_statistics": "critic-statistics.safetensors",
         "deterministic_rows": 8,
         "licence": "the licence of fewstep; no font is contained, see NOTICE.md",
         "source": "trained by `python -m training`, on glyphs rendered from the fonts in NOTICE.md",

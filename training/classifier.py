@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from rich.progress import track
 from safetensors.torch import save
+from torch import nn
 
 from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import GlyphClassifier
@@ -26,7 +27,9 @@ MAX_CONFUSIONS = 12
 def train_classifier(steps: int) -> None:
     """Train, measure, and write the judge's weights and its report."""
     masks = load_masks(MASKS)
-    network = fitted_classifier(masks.select(held_out=False), steps)
+    torch.manual_seed(0)
+    network = GlyphClassifier(len(CLASSES))
+    fit_classifier(network, masks.select(held_out=False), steps, seed=2)
     write_atomically(save(network.state_dict()), JUDGE)
     report = {
         "training_fonts": measure(network, masks.select(held_out=False)),
@@ -38,13 +41,12 @@ def train_classifier(steps: int) -> None:
     print(json.dumps(report, indent=2))
 
 
-def fitted_classifier(masks: GlyphMasks, steps: int) -> GlyphClassifier:
-    torch.manual_seed(0)
-    network = GlyphClassifier(len(CLASSES))
+def fit_classifier(network: nn.Module, masks: GlyphMasks, steps: int, seed: int) -> None:
+    """Train a network on fresh renderings, which follow the seed; it ends in evaluation mode."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     renderer = GlyphRenderer.of(masks)
-    generator = torch.Generator().manual_seed(2)
+    generator = torch.Generator().manual_seed(seed)
     for _ in track(range(steps), "classifier"):
         images, labels = renderer.batch(BATCH_SIZE, generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -54,10 +56,10 @@ def fitted_classifier(masks: GlyphMasks, steps: int) -> GlyphClassifier:
         torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
-    return network.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
 
 
-def measure(network: GlyphClassifier, masks: GlyphMasks) -> dict[str, Any]:
+def measure(network: nn.Module, masks: GlyphMasks) -> dict[str, Any]:
     """Accuracy on fresh renderings, and the classes most often taken for others."""
     renderer = GlyphRenderer.of(masks)
     generator = torch.Generator().manual_seed(3)

@@ -73,10 +73,12 @@ def search(
         return descent.run(watch)
     aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
     candidates = starts(problem.kind.schedule, steps, known or {})
+    if not recipe.try_starts:
+        candidates = candidates[:1]
     is_resumed = checkpoint is not None and checkpoint.exists()  # what it started with is in there
     start = candidates[0] if is_resumed else choose(candidates, aim.trial)
     descent = Descent(
-        Superset.starting_at(start.coefficients, problem.kind.schedule),
+        Superset.starting_at(start.coefficients, problem.kind.schedule, recipe.free, recipe.base),
         aim,
         recipe,
         budget,

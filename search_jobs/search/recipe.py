@@ -19,9 +19,12 @@ class Recipe:
     max_gradient_norm: float | None = 1.0
     average_decay: float | None = 0.95  # of the parameters; None takes the last ones
     teacher_samples: int = 512
-    teacher_steps: int = 50
+    teacher_steps: int = 32
     mixture_weight: float = 1.0  # of the endpoint in a mixture
     memory: int = 1440  # samples behind the running moments of a distribution
+    free: frozenset[str] = frozenset({"nodes", "rows", "carry"})  # parts beyond the paper's space
+    base: str | None = None  # of the space; None takes the schedule's
+    try_starts: bool = True  # published and known tables; else the base solver at uniform times
     rematerialise: bool = False
 
     def optimizer(self, space: nn.Module) -> torch.optim.Optimizer:

@@ -29,34 +29,44 @@ from ..errors import SearchRefused
 from .space import Space, log_gaps_of, times_between
 
 BASES = {"rectified-flow": "ab2", "vp": "dpmpp-2m", "ddpm": "dpmpp-2m"}
+ALL_PARTS = frozenset({"nodes", "rows", "carry"})
 NODE_SCALE, ROW_SCALE, CARRY_SCALE = 0.05, 0.1, 0.1
 
 
 class Superset(Space):
     """N (N - 1) / 2 + 4 N parameters."""
 
-    def __init__(self, schedule: str, steps: int, free: frozenset[str] | None = None):
-        """free: which of "nodes", "rows" and "carry" are searched; all where none are named."""
+    def __init__(
+        self,
+        schedule: str,
+        steps: int,
+        free: frozenset[str] = ALL_PARTS,
+        base: str | None = None,
+    ):
+        """free: which parts are searched, of ALL_PARTS. base: a classical solver."""
         super().__init__()
         self.schedule = schedule
-        self.base = BASES[schedule]
-        parts = frozenset({"nodes", "rows", "carry"}) if free is None else free
+        self.base = base or BASES[schedule]
         uniform = torch.full((steps,), 1.0 / steps, dtype=torch.float64)
         self.log_gaps = nn.Parameter(uniform.log())
         self.mixing = nn.Parameter(torch.zeros(steps, steps, dtype=torch.float64))
-        self.node_shifts = _vector(steps, "nodes" in parts)
-        self.row_shifts = _vector(steps, "rows" in parts)
-        self.carry_shifts = _vector(steps, "carry" in parts)
+        self.node_shifts = _vector(steps, "nodes" in free)
+        self.row_shifts = _vector(steps, "rows" in free)
+        self.carry_shifts = _vector(steps, "carry" in free)
 
     @classmethod
     def starting_at(
-        cls, table: Coefficients, schedule: str, free: frozenset[str] | None = None
+        cls,
+        table: Coefficients,
+        schedule: str,
+        free: frozenset[str] = ALL_PARTS,
+        base: str | None = None,
     ) -> "Superset":
         """The point of the space that is a table, or as near to it as the free parts allow.
 
         Raises SearchRefused where the table sums another prediction than the base does.
         """
-        space = cls(schedule, table.nfe, free)
+        space = cls(schedule, table.nfe, free, base)
         with torch.no_grad():
             space._move_to(table)
         return space

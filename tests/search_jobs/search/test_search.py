@@ -40,7 +40,7 @@ def test_the_paper_s_search_comes_as_near_as_its_teacher() -> None:
 @pytest.mark.parametrize("steps", [2, 5])
 def test_our_search_comes_near_the_exact_ends(steps: int) -> None:
     problem = gaussian_problem()
-    found = search(problem, steps, recipe=QUICK, budget=1600 + 200 * 48 * steps)
+    found = search(problem, steps, recipe=QUICK, budget=1024 + 200 * 48 * steps)
     best = min(
         rmse(problem, classical_table(name, "rectified-flow", steps)) for name in ("ab2", "ab4")
     )
@@ -97,11 +97,11 @@ def test_a_budget_is_what_the_network_was_asked(tmp_path: Path) -> None:
     """Forward 1, backward 2; a cached teacher is charged as if computed."""
     network = GaussianVelocity()
     problem = gaussian_problem(network=network, identity="gaussian")
-    for asked_teacher in (32 * 50, 0):
+    for asked_teacher in (32 * 32, 0):
         network.rows = 0
         found = search(problem, 5, recipe=QUICK, budget=20_000, cache=tmp_path)
         backward = 2 * 16 * 5 * found.iterations
-        assert found.evaluations == network.rows + backward + (32 * 50 - asked_teacher)
+        assert found.evaluations == network.rows + backward + (32 * 32 - asked_teacher)
         assert 20_000 - 3 * 16 * 5 < found.evaluations <= 20_000
 
 

@@ -23,7 +23,7 @@ def test_what_is_in_the_cache_is_not_computed_again(tmp_path: Path) -> None:
     problem = gaussian_problem(network=network, identity="weights")
     first = Teacher.of(problem, tmp_path).endpoints(BLOCK + 5)
     asked = network.rows
-    assert asked == 2 * BLOCK * 50
+    assert asked == 2 * BLOCK * 32
     assert torch.equal(Teacher.of(problem, tmp_path).endpoints(BLOCK), first[:BLOCK])
     assert torch.equal(Teacher.of(problem, tmp_path).endpoints(2 * BLOCK)[: BLOCK + 5], first)
     assert network.rows == asked
@@ -54,7 +54,7 @@ def test_a_damaged_block_is_computed_again(tmp_path: Path) -> None:
 def test_an_interrupted_teacher_goes_on_at_its_last_block(tmp_path: Path) -> None:
     class Tiring(GaussianVelocity):
         def __call__(self, x: Tensor, time: Tensor, class_label: Tensor, /) -> Tensor:
-            if self.rows >= 3 * BLOCK * 50 // 2:
+            if self.rows >= 3 * BLOCK * 32 // 2:
                 raise KeyboardInterrupt
             return super().__call__(x, time, class_label)
 
@@ -64,7 +64,7 @@ def test_an_interrupted_teacher_goes_on_at_its_last_block(tmp_path: Path) -> Non
     rested = gaussian_problem(identity="weights")
     whole = Teacher.of(rested, tmp_path).endpoints(3 * BLOCK)
     assert isinstance(rested.network, GaussianVelocity)
-    assert rested.network.rows == 2 * BLOCK * 50
+    assert rested.network.rows == 2 * BLOCK * 32
     assert torch.equal(whole, Teacher.of(rested, None).endpoints(3 * BLOCK))
 
 

@@ -1,0 +1,5 @@
+"""`./run bench search`: searched solvers against each other and all others."""
+
+from .command import main
+
+__all__ = ["main"]

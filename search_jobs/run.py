@@ -1,0 +1,143 @@
+"""From a spec to published versions: for every step count search, measure, decide, publish.
+
+spec -> search -> evaluate -> promotion -> control.publish
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusion_core.model import LoadedModel, ModelFolder
+from solver_store.records import JSON, Target
+from solver_store.store import SolverStore
+from solver_store.table import SolverTable
+
+from .assessment import Assessment, assess
+from .control import Control, StepOutcome
+from .critic import load_critic
+from .evaluate import EvaluationPlan, Meter, Subject
+from .reporting import Reporter
+from .search import Descended, Step, search
+from .spec import Objective, SearchSpec, StepResult
+
+
+@dataclass(frozen=True)
+class SearchResources:
+    """What a search works with."""
+
+    model: LoadedModel
+    folder: ModelFolder
+    store: SolverStore
+    workspace: Path  # of this job: its checkpoints
+    cache: Path  # of all jobs: teachers, measurements
+
+
+def run_spec(spec: SearchSpec, resources: SearchResources, control: Control) -> None:
+    """Do all of a job. What an earlier run of it has published is not done again.
+
+    Raises SearchRefused, SearchDiverged, StoreUnavailable, OSError, and whatever `control` raises.
+    """
+    known: dict[str, SolverTable] = {}
+    reporter = Reporter(control, spec.steps)
+    for steps in spec.steps:
+        result = control.result(steps)
+        if result is None:
+            result = StepRun(spec, resources, control, reporter, steps).run(known)
+        version = resources.store.get(result.solver.name, result.solver.version)
+        known[f"{version.name}/{version.version}"] = version.table
+        reporter.finished(steps)
+
+
+class StepRun:
+    """The part of a job that is about one step count."""
+
+    def __init__(
+        self,
+        spec: SearchSpec,
+        resources: SearchResources,
+        control: Control,
+        reporter: Reporter,
+        steps: int,
+    ):
+        self.spec = spec
+        self.steps = steps
+        self._resources = resources
+        self._control = control
+        self._reporter = reporter
+        self._subject = Subject.of_model(resources.model, resources.folder, spec.guidance_scale)
+
+    def run(self, known: Mapping[str, SolverTable]) -> StepResult:
+        """known: tables that this job has found for other step counts, by name."""
+        found = self._search(known)
+        return self._control.publish(self._outcome(found, self._assess(found.table)))
+
+    def _search(self, known: Mapping[str, SolverTable]) -> Descended:
+        spec, resources = self.spec, self._resources
+        needs_critic = spec.objective is not Objective.ENDPOINT
+        return search(
+            self._subject.problem,
+            self.steps,
+            method=spec.method,
+            objective=spec.objective,
+            critic=load_critic(resources.folder, resources.model) if needs_critic else None,
+            budget=spec.budget,
+            seed=spec.seed,
+            known=known,
+            checkpoint=resources.workspace / f"{self.steps}.safetensors",
+            cache=resources.cache,
+            watch=self._searching,
+            teaching=self._teaching,
+        )
+
+    def _assess(self, table: SolverTable) -> Assessment:
+        resources = self._resources
+        on_gpu = resources.model.device.type != "cpu"
+        return assess(
+            self._subject,
+            resources.model.card,
+            resources.store,
+            table,
+            EvaluationPlan(batch_rows=1024 if on_gpu else 64),
+            promote=self.spec.promote,
+            cache=resources.cache,
+            meter=Meter(self._evaluating),
+        )
+
+    def _teaching(self, done: int, of: int) -> None:
+        self._reporter.teaching(self.steps, done, of)
+
+    def _searching(self, step: Step) -> bool:
+        self._reporter.searching(self.steps, step)
+        return self._control.should_stop()
+
+    def _evaluating(self, done: int, of: int, what: str) -> None:
+        self._reporter.evaluating(self.steps, done, of)
+
+    def _outcome(self, found: Descended, assessment: Assessment) -> StepOutcome:
+        target = Target(self.spec.model, self.spec.guidance_scale)
+        return StepOutcome(
+            steps=self.steps,
+            name=target.solver_name(self.steps),
+            target=target,
+            table=found.table,
+            source=self._source(found),
+            evidence=[assessment.evidence],
+            promotions=assessment.promotions,
+            decision=assessment.decision,
+        )
+
+    def _source(self, found: Descended) -> dict[str, JSON]:
+        """How the table came to be: enough to make it again."""
+        spec = self.spec.model_dump(mode="json")
+        asked = ("method", "objective", "model", "guidance_scale", "budget", "seed")
+        return {
+            "kind": "searched",
+            **{name: spec[name] for name in asked},
+            "model_digest": self._resources.model.digest,
+            "start": found.start,
+            "iterations": found.iterations,
+            "evaluations": found.evaluations,
+            "loss": found.loss,
+            "first_loss": found.first_loss,
+            "seconds": round(found.seconds, 1),
+        }

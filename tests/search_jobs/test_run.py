@@ -1,0 +1,125 @@
+"""A spec becomes published versions: search, measurement, decision, on a tiny model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffusion_core.model import load_model
+from diffusion_core.select import SolverSelector
+from search_jobs.control import StepOutcome
+from search_jobs.errors import SearchRefused
+from search_jobs.publishing import publish_outcome
+from search_jobs.run import SearchResources, run_spec
+from search_jobs.spec import Method, Objective, Progress, Promote, SearchSpec, StepResult
+from solver_store.importing import import_published
+from solver_store.store import SolverStore
+from tests.fakes import write_tiny_model
+
+SPEC = SearchSpec(
+    model="tiny", steps=(3,), guidance_scale=1.0, objective=Objective.ENDPOINT, budget=20_000
+)
+
+
+class Direct:
+    """A control that publishes at once and keeps what it is told."""
+
+    def __init__(self, store: SolverStore) -> None:
+        self.store = store
+        self.results: dict[int, StepResult] = {}
+        self.heard: list[Progress] = []
+        self.stop_at: int | None = None  # the iteration
+
+    def report(self, progress: Progress) -> None:
+        self.heard.append(progress)
+
+    def should_stop(self) -> bool:
+        return bool(self.heard) and self.heard[-1].iteration == self.stop_at
+
+    def result(self, steps: int) -> StepResult | None:
+        return self.results.get(steps)
+
+    def publish(self, outcome: StepOutcome) -> StepResult:
+        with self.store.database.writing() as connection:
+            result = publish_outcome(connection, outcome, by="test")
+        self.results[outcome.steps] = result
+        return result
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> SearchResources:
+    folder = write_tiny_model(tmp_path)
+    store = SolverStore.open(f"sqlite:///{tmp_path / 'store.db'}")
+    import_published(store)
+    return SearchResources(
+        model=load_model(folder, torch.device("cpu")),
+        folder=folder,
+        store=store,
+        workspace=tmp_path / "job",
+        cache=tmp_path / "cache",
+    )
+
+
+def test_a_search_ends_in_the_version_that_auto_serves(resources: SearchResources) -> None:
+    control = Direct(resources.store)
+    run_spec(SPEC, resources, control)
+    result = control.results[3]
+    assert result.promoted == ("champion", "faithful"), result.decision
+    selected = SolverSelector(resources.store).select("auto", resources.model.card, 3, 1.0)
+    assert (selected.name, selected.version) == (result.solver.name, result.solver.version)
+    assert selected.name == "tiny-g1-3"
+    version = resources.store.get("tiny-g1-3", 1)
+    assert version.source["kind"] == "searched"
+    assert version.source["model_digest"] == resources.model.digest
+    [evidence] = version.evidence
+    rivals = evidence.details["rivals"]
+    assert isinstance(rivals, list)
+    errors = {rival["name"]: rival["metrics"]["endpoint_rmse"] for rival in rivals}
+    assert evidence.metrics["endpoint_rmse"] < min(errors.values())
+    assert {"ab2"} < errors.keys()
+
+
+def test_what_the_job_has_published_already_is_not_searched_again(
+    resources: SearchResources,
+) -> None:
+    control = Direct(resources.store)
+    run_spec(SPEC, resources, control)
+    again = Direct(resources.store)
+    again.results = dict(control.results)
+    run_spec(SPEC, resources, again)
+    assert not again.heard
+    assert len(resources.store.versions("tiny-g1-3")) == 1
+
+
+def test_told_not_to_promote_it_only_publishes(resources: SearchResources) -> None:
+    control = Direct(resources.store)
+    spec = SPEC.model_copy(update={"promote": Promote.NEVER, "budget": 4_000})
+    run_spec(spec, resources, control)
+    assert control.results[3].promoted == ()
+    assert resources.store.aliases("tiny-g1-3") == {}
+
+
+def test_stopped_it_publishes_the_best_so_far(resources: SearchResources) -> None:
+    control = Direct(resources.store)
+    control.stop_at = 4
+    run_spec(SPEC, resources, control)
+    assert resources.store.get("tiny-g1-3", 1).source["iterations"] == 4
+
+
+def test_a_worse_candidate_stays_a_version(resources: SearchResources) -> None:
+    run_spec(SPEC, resources, Direct(resources.store))
+    short = Direct(resources.store)
+    run_spec(SPEC.model_copy(update={"budget": 100, "method": Method.DSS}), resources, short)
+    result = short.results[3]
+    assert result.promoted == ()
+    assert "not champion" in result.decision.lower()
+    assert resources.store.aliases("tiny-g1-3") == {"champion": 1, "faithful": 1}
+    assert result.solver.version == 2
+
+
+def test_a_model_without_a_critic_cannot_be_searched_for_its_distribution(
+    resources: SearchResources,
+) -> None:
+    spec = SPEC.model_copy(update={"objective": Objective.DISTRIBUTION})
+    with pytest.raises(SearchRefused, match="needs a critic"):
+        run_spec(spec, resources, Direct(resources.store))
