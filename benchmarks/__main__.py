@@ -6,6 +6,7 @@ import sys
 
 BENCHMARKS = {
     "serving": "throughput, overhead, head-of-line blocking, bfloat16, start-up",
+    "search": "searched solvers against the paper's search, classical and published ones",
 }
 
 
