@@ -8,7 +8,7 @@ jackknife     any of these with its error, and differences of two taken on the s
 judge         the classifier whose features are compared
 """
 
-from .endpoint import endpoint_rmse, psnr, squared_errors
+from .endpoint import endpoint_rmse, psnr, psnr_of, squared_errors
 from .frechet import frechet_distance, frechet_estimate, symmetric_root
 from .jackknife import NUM_GROUPS, Estimate
 from .judge import (
@@ -22,6 +22,7 @@ from .judge import (
 )
 from .neighbours import Manifold, precision_estimate, recall_estimate
 from .statistics import FeatureStatistics
+from .tensors import load_tensors
 
 __all__ = [
     "NUM_GROUPS",
@@ -37,8 +38,10 @@ __all__ = [
     "frechet_estimate",
     "load_classifier",
     "load_judge",
+    "load_tensors",
     "precision_estimate",
     "psnr",
+    "psnr_of",
     "recall_estimate",
     "save_features",
     "squared_errors",

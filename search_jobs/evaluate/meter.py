@@ -1,0 +1,24 @@
+"""How far an evaluation is, in network rows."""
+
+from collections.abc import Callable
+
+# told of rows done, rows in all, and what is being measured; it may raise to end the work
+Tell = Callable[[int, int, str], None]
+
+
+class Meter:
+    """Counts rows, and tells."""
+
+    def __init__(self, tell: Tell = lambda done, total, what: None):
+        self._tell = tell
+        self._done = 0
+        self._total = 0
+
+    def expect(self, rows: int) -> None:
+        """There is this much more to do."""
+        self._total += rows
+
+    def advance(self, rows: int, what: str) -> None:
+        """So much is done, or need not be done."""
+        self._done += rows
+        self._tell(self._done, self._total, what)
