@@ -8,9 +8,12 @@ from pathlib import Path
 
 import torch
 
+from diffusion_core import registry
+from diffusion_core.errors import ModelNotFound
 from diffusion_core.host import keep_freed_memory, threads_left_to_another
-from diffusion_core.model import CARD_FILE, LoadedModel, ModelFolder, find_models, load_model
+from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from diffusion_core.select import SolverSelector
+from search_jobs.queue import SearchQueue
 from solver_store.importing import import_published
 from solver_store.store import SolverStore
 
@@ -18,7 +21,9 @@ from .engine.engine import Engine
 from .errors import SettingInvalid
 from .metrics import Metrics
 from .reload import StoreFollower
-from .settings import BUNDLED_MODELS, PREFIX, Settings
+from .searching.gauges import SearchGauges
+from .settings import PREFIX, Settings
+from .supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +39,15 @@ class Services:
     store: SolverStore
     selector: SolverSelector
     metrics: Metrics
+    queue: SearchQueue
+    supervisor: Supervisor
 
 
 @contextmanager
 def open_services(settings: Settings) -> Iterator[Services]:
     """Open the store, load the models, start the engine; stop and close them at the end.
+
+    The supervisor is left for whoever serves to start: once the server is ready.
 
     Raises SettingInvalid, ModelInvalid or StoreUnavailable where that is not possible.
     """
@@ -65,8 +74,22 @@ def open_services(settings: Settings) -> Iterator[Services]:
         follower = StoreFollower(selector)
         follower.start()
         closing.callback(follower.stop)
-        default = default_model(settings, models)
-        yield Services(settings, models, default, engine, store, selector, metrics)
+        # Without a broker: jobs are only written down here, and the supervisor's part is the rest.
+        queue = SearchQueue.open(store.database, None)
+        metrics.registry.register(SearchGauges(queue, models))
+        supervisor = Supervisor(settings, store.database)
+        closing.callback(supervisor.stop)
+        yield Services(
+            settings=settings,
+            models=models,
+            default_model=default_model(settings, models),
+            engine=engine,
+            store=store,
+            selector=selector,
+            metrics=metrics,
+            queue=queue,
+            supervisor=supervisor,
+        )
 
 
 def make_home(home: Path) -> None:
@@ -89,31 +112,20 @@ def load_models(settings: Settings) -> dict[str, LoadedModel]:
 
 
 def choose_models(settings: Settings) -> list[ModelFolder]:
-    """The folders to load: those named, or all that are bundled or in the data folder."""
-    at_hand = find_models(BUNDLED_MODELS) | find_models(settings.home / "models")
-    wanted = [_find_model(name, at_hand) for name in settings.models] or list(at_hand.values())
-    if not wanted:
-        raise SettingInvalid(
-            f"{PREFIX}MODELS: no model in {BUNDLED_MODELS} nor in {settings.home / 'models'}"
-        )
-    return wanted
+    """The folders to load: those named, or all that are bundled or in the data folder.
 
-
-def _find_model(name: str, at_hand: Mapping[str, ModelFolder]) -> ModelFolder:
-    if name in at_hand:
-        return at_hand[name]
-    if (Path(name) / CARD_FILE).is_file():
-        return ModelFolder.read(Path(name))
-    known = ", ".join(at_hand) or "none"
-    raise SettingInvalid(f"{PREFIX}MODELS: {name!r} is no folder with a card; at hand: {known}")
+    Raises SettingInvalid, ModelInvalid.
+    """
+    try:
+        return registry.choose_models(settings.home, settings.models)
+    except ModelNotFound as error:
+        raise SettingInvalid(f"{PREFIX}MODELS: {error}") from None
 
 
 def choose_device(name: str) -> torch.device:
     """Raises SettingInvalid where the device is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    device = registry.find_device(name)
+    if device is None:
         raise SettingInvalid(
             f"{PREFIX}DEVICE: {name!r} asks for a GPU, torch sees {torch.cuda.device_count()}"
         )

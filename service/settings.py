@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from diffusion_core.folders import DEFAULT_HOME
+
 from .errors import SettingInvalid
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-BUNDLED_MODELS = CHECKOUT / "bundled_models"
 PREFIX = "FEWSTEP_"
 
 Names = Annotated[tuple[str, ...], NoDecode]  # one text, separated by commas
@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    home: Path = Field(CHECKOUT / "var", description="data folder: database, models, caches")
+    home: Path = Field(DEFAULT_HOME, description="data folder: database, models, caches")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: str = Field(
@@ -35,6 +35,14 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, description="postgresql://… or sqlite:///…; default: SQLite in the data folder"
+    )
+    redis_url: str | None = Field(
+        None,
+        repr=False,
+        description="redis://… or unix://…, for the search jobs; default: one of our own",
+    )
+    workers: int = Field(
+        1, ge=0, le=64, description="processes here that search better solvers; 0 for none"
     )
     models: Names = Field(
         (), description="names or folders of models, with commas; default: all that are at hand"

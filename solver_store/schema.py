@@ -1,11 +1,16 @@
-"""The tables of the store's database. Rows are appended; only three things are ever updated:
-the revision, and the model and guidance scale of a name that had none.
+"""The tables of the store's database.
 
     solvers            a name, and what it stands for
     └── solver_versions        its tables, 1, 2, 3 …
         ├── solver_evidence    how a version did on a model
         └── solver_alias_moves where an alias went; the last move is where it points
-    store_revision     one row: a number that grows with every change
+    store_revision     one row: a number that grows with every change of those above
+    search_jobs        a search that was asked for, and how it stands
+    ├── search_job_results     what it published, once for each step count
+    └── search_job_events      what happened to it, 1, 2, 3 …
+
+Rows of solvers are appended; only three things are ever updated: the revision, and the model and
+guidance scale of a name that had none. The row of a search job is updated until the job has ended.
 
 The same shape is written down step by step in migrations/versions; a test keeps the two equal.
 """
@@ -14,6 +19,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -119,4 +125,46 @@ store_revision = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, nullable=False),
+)
+
+search_jobs = Table(
+    "search_jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("spec_json", Text, nullable=False),
+    Column("idempotency_key", String(200), unique=True),
+    Column("progress_json", Text, nullable=False),
+    Column("furthest", Double, nullable=False),  # the largest fraction of any attempt
+    Column("error", Text),
+    Column("stop_requested", Boolean, nullable=False),
+    # The lease of whoever works on it; see search_jobs/job_store.py.
+    Column("token", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),  # since it last got further than ever before
+    Column("holder", String(100)),
+    Column("lease_until", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Index(None, "state"),
+    Index(None, "created_at"),
+)
+
+search_job_results = Table(
+    "search_job_results",
+    metadata,
+    Column("job_id", ForeignKey("search_jobs.id"), primary_key=True),
+    Column("steps", Integer, primary_key=True, autoincrement=False),
+    Column("result_json", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+search_job_events = Table(
+    "search_job_events",
+    metadata,
+    Column("job_id", ForeignKey("search_jobs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("data_json", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )

@@ -22,11 +22,9 @@ Threads may share a store. Processes open their own; after a fork, open again.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from . import queries, writes
 from .database import Database
-from .errors import PromotionConflict
 from .migrations import migrate
 from .records import (
     CHAMPION,
@@ -37,16 +35,12 @@ from .records import (
     SolverSummary,
     SolverVersion,
     Target,
-    check_text,
-    json_text,
 )
 from .reference import (
     AliasReference,
     NameReference,
     StoredReference,
     VersionReference,
-    check_alias,
-    check_free_name,
 )
 from .table import SolverTable
 
@@ -90,16 +84,8 @@ class SolverStore:
         Raises InvalidReference for a malformed or reserved name, RecordError for a source or
         evidence that cannot be kept, NameMismatch when the name stands for something else.
         """
-        check_free_name(name)
-        source_json = json_text("source", source)
         with self.database.writing() as connection:
-            writes.claim_name(connection, name, table, target)
-            number = queries.version_with_digest(connection, name, table.digest)
-            is_new = number is None
-            if number is None:
-                number = writes.append_version(connection, name, table, source_json)
-            writes.append_evidence(connection, queries.version(connection, name, number), evidence)
-            return Publication(queries.version(connection, name, number), is_new)
+            return writes.publish(connection, name, table, source, evidence, target)
 
     def add_evidence(self, name: str, version: int, evidence: Sequence[Evidence]) -> SolverVersion:
         """Append evidence to a version. Raises VersionNotFound, RecordError."""
@@ -125,21 +111,10 @@ class SolverStore:
         Raises VersionNotFound, InvalidReference, RecordError, and PromotionConflict, with the
         version that the alias points at, when that is not the expected one.
         """
-        check_alias(alias)
-        check_text("by", by, 200)
-        check_text("note", note, 10_000)
         with self.database.writing() as connection:
-            queries.require_version(connection, name, version)
-            current = queries.alias_version(connection, name, alias)
-            if current != expected:
-                raise PromotionConflict(
-                    f"{name}@{alias} points at {_pointed(current)}, not at {_pointed(expected)}",
-                    current,
-                )
-            if current != version:
-                move = AliasMove(name, alias, current, version, by, note, datetime.now(UTC))
-                writes.append_move(connection, move)
-            return queries.moves(connection, name, alias)[-1]
+            return writes.promote(
+                connection, name, alias, version, expected=expected, by=by, note=note
+            )
 
     def revision(self) -> int:
         """A number that grows with every change."""
@@ -223,7 +198,3 @@ class SolverStore:
         with self.database.reading() as connection:
             queries.require_name(connection, name)
             return queries.moves(connection, name, alias)
-
-
-def _pointed(version: int | None) -> str:
-    return "no version" if version is None else f"version {version}"

@@ -1,16 +1,81 @@
-"""What the store writes, one record a function, inside a writing transaction of the caller's."""
+"""What the store writes, inside a writing transaction of the caller's: `publish` and `promote`, as
+the store's contract has them, and the records that they are made of.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Executable, insert, update
 
 from . import queries, schema
-from .errors import NameMismatch, RecordError
-from .records import AliasMove, Evidence, SolverVersion, Target, json_text
+from .errors import NameMismatch, PromotionConflict, RecordError
+from .records import (
+    JSON,
+    AliasMove,
+    Evidence,
+    Publication,
+    SolverVersion,
+    Target,
+    check_text,
+    json_text,
+)
+from .reference import check_alias, check_free_name
 from .rows import read_target
 from .table import SolverTable
+
+
+def publish(
+    connection: Connection,
+    name: str,
+    table: SolverTable,
+    source: Mapping[str, JSON],
+    evidence: Sequence[Evidence],
+    target: Target | None,
+) -> Publication:
+    """Append a table under a name; a table that is there already only gains the evidence.
+
+    Raises InvalidReference, RecordError, NameMismatch.
+    """
+    check_free_name(name)
+    source_json = json_text("source", source)
+    claim_name(connection, name, table, target)
+    number = queries.version_with_digest(connection, name, table.digest)
+    is_new = number is None
+    if number is None:
+        number = append_version(connection, name, table, source_json)
+    append_evidence(connection, queries.version(connection, name, number), evidence)
+    return Publication(queries.version(connection, name, number), is_new)
+
+
+def promote(
+    connection: Connection,
+    name: str,
+    alias: str,
+    version: int,
+    *,
+    expected: int | None,
+    by: str,
+    note: str,
+) -> AliasMove:
+    """Point an alias at a version, if it still points at the expected one.
+
+    Raises VersionNotFound, InvalidReference, RecordError, and PromotionConflict, before anything
+    is written.
+    """
+    check_alias(alias)
+    check_text("by", by, 200)
+    check_text("note", note, 10_000)
+    queries.require_version(connection, name, version)
+    current = queries.alias_version(connection, name, alias)
+    if current != expected:
+        raise PromotionConflict(
+            f"{name}@{alias} points at {_pointed(current)}, not at {_pointed(expected)}", current
+        )
+    if current != version:
+        move = AliasMove(name, alias, current, version, by, note, datetime.now(UTC))
+        append_move(connection, move)
+    return queries.moves(connection, name, alias)[-1]
 
 
 def claim_name(
@@ -107,3 +172,7 @@ def _adopt_target(
 
 def _spelled(target: Target) -> str:
     return f"{target.model} at guidance {target.guidance_scale!r}"
+
+
+def _pointed(version: int | None) -> str:
+    return "no version" if version is None else f"version {version}"

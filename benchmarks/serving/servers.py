@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from diffusion_core.folders import BUNDLED_MODELS
 from diffusion_core.model import (
     LoadedModel,
     ModelCard,
@@ -17,7 +18,6 @@ from diffusion_core.model import (
     get_model,
     load_model,
 )
-from service.settings import BUNDLED_MODELS
 
 from ..processes import Server, free_port, serving
 

@@ -20,6 +20,9 @@ from typing import IO, Any
 import psycopg
 import pytest
 
+# For tests that run on every database the store knows.
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+
 _READY = b"database system is ready to accept connections"
 
 # Nothing here has to survive a power cut, so nothing waits for the disk.

@@ -9,17 +9,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from solver_store.store import SolverStore
-from tests.servers.postgresql import PostgresServer, running_postgresql
+from tests.servers.postgresql import BACKENDS, PostgresServer
 from tests.solver_store.builders import GLYPHS, SOURCE, euler
 from tests.solver_store.processes import Processes
-
-BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgresServer]:
-    with running_postgresql() as server:
-        yield server
 
 
 @pytest.fixture(params=BACKENDS)

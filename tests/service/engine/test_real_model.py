@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from diffusion_core.classic import classical_table
+from diffusion_core.folders import BUNDLED_MODELS
 from diffusion_core.model import LoadedModel, find_models, load_model
 from diffusion_core.program import compile_program
 from service.engine.requests import ImageRequest
-from service.settings import BUNDLED_MODELS
 from solver_store.published import published_tables
 from tests.fakes import alone
 

@@ -1,0 +1,68 @@
+"""The processes of the searches.
+
+    python -m search_jobs worker          take search jobs, one after the other
+    python -m search_jobs run spec.json   one search here and now, without server or Redis
+
+Exit status: 0 done · 1 failed, with one line on stderr · 2 used wrongly · 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffusion_core.errors import DiffusionError
+from solver_store.errors import StoreError
+
+from .errors import SearchError
+from .settings import PREFIX, add_flags, given_flags, read_worker_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except KeyboardInterrupt:
+        return 130
+    except (SearchError, DiffusionError, StoreError, OSError) as error:
+        print(f"search_jobs: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="search_jobs", description="Searches for solvers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    worker = commands.add_parser(
+        "worker", help="take search jobs", description="Every flag is also a variable."
+    )
+    add_flags(worker)
+    worker.set_defaults(run=_work)
+    run = commands.add_parser("run", help="search here and now, without server or Redis")
+    run.add_argument("spec", type=Path, help="JSON, as POST /search-jobs takes it")
+    add_flags(run)
+    run.set_defaults(run=_run)
+    return parser
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    flags = given_flags(arguments)
+    settings = read_worker_settings(flags)
+    # The processes of the jobs read them again.
+    os.environ.update({PREFIX + name.upper(): text for name, text in flags.items()})
+    from .running import run_worker
+
+    return 0 if run_worker(settings) else 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = read_worker_settings(given_flags(arguments))
+    from .local_run import run_here
+
+    return run_here(arguments.spec, settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""One search job, from its claim to its end, in a process of its own."""
+
+import logging
+import os
+import socket
+from contextlib import closing
+
+from diffusion_core.errors import DiffusionError
+from solver_store.errors import StoreError
+from solver_store.store import SolverStore
+
+from .control import Control
+from .errors import JobCancelled, JobNotFound, LeaseLost, SearchError
+from .job_control import JobControl
+from .job_store import Claim, JobStore
+from .patience import patiently
+from .settings import WorkerSettings, read_worker_settings
+from .spec import JobState
+
+logger = logging.getLogger(__name__)
+
+HOLDER_VARIABLE = "RQ_WORKER_ID"  # RQ tells the process so which worker it belongs to
+
+
+def perform(job_id: str) -> None:
+    """Do a job, unless there is nothing to do: somebody works on it, or it has ended."""
+    settings = read_worker_settings()
+    with closing(patiently(lambda: SolverStore.open(settings.database))) as store:
+        jobs = JobStore(store.database)
+        try:
+            claim = patiently(lambda: jobs.claim(job_id, _holder()))
+        except JobNotFound as error:
+            logger.warning("%s", error)
+            return
+        if claim is None:
+            logger.info("there is nothing to do for search job %s", job_id)
+            return
+        try:
+            _perform(claim, jobs, store, settings)
+        except (JobCancelled, LeaseLost) as error:
+            logger.info("%s", error)
+
+
+def search(claim: Claim, store: SolverStore, settings: WorkerSettings, control: Control) -> None:
+    """Raises what a search may raise; see reason_of."""
+    from .resources import open_resources  # torch takes seconds to import
+    from .run import run_spec
+
+    workspace = settings.workspace(claim.job_id)
+    run_spec(claim.spec, open_resources(claim.spec.model, store, settings, workspace), control)
+
+
+def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerSettings) -> None:
+    """Raises JobCancelled, LeaseLost: then nothing more is to be written."""
+    with JobControl(jobs, claim) as control:
+        try:
+            # An unfinished search goes on from its checkpoint, so it may be begun twice.
+            patiently(lambda: search(claim, store, settings, control))
+        except (JobCancelled, LeaseLost):
+            raise
+        except Exception as error:  # whatever it is, it ends the job, and a person wants to know
+            reason = reason_of(error)
+            logger.exception("search job %s has failed", claim.job_id)
+            control.tell_the_last()
+            patiently(lambda: jobs.finish(claim, JobState.FAILED, reason))
+        else:
+            control.tell_that_all_is_done()
+            patiently(lambda: jobs.finish(claim, JobState.SUCCEEDED))
+
+
+def reason_of(error: Exception) -> str:
+    """Why a job has failed, in a sentence for whoever asked for it."""
+    if isinstance(error, SearchError | DiffusionError | StoreError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
+def _holder() -> str:
+    return os.environ.get(HOLDER_VARIABLE) or f"{socket.gethostname()}:{os.getpid()}"

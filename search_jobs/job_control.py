@@ -1,0 +1,107 @@
+"""What a running search holds on to, where the search is a job in the database."""
+
+import logging
+import threading
+from time import monotonic
+
+from solver_store.errors import StoreError
+
+from .control import StepOutcome
+from .errors import JobCancelled, LeaseLost
+from .job_store import Claim, JobStore
+from .patience import patiently
+from .spec import Progress, StepResult
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.3  # between two looks for requests to stop
+TELL_S = 1.0  # between two renewals of the lease, each with the newest progress
+
+
+class JobControl:
+    """Keeps a claim alive from a thread of its own, and tells the search what others ask of it.
+
+    Use as a context. The search's thread learns of a cancelled job or a lost lease when it calls
+    any method next; a worker that waits in vain for it ends its process (see worker.py).
+    """
+
+    def __init__(self, jobs: JobStore, claim: Claim) -> None:
+        self._jobs = jobs
+        self._claim = claim
+        self._progress: Progress | None = None
+        self._told: Progress | None = None
+        self._stop_requested = False
+        self._ended_by: JobCancelled | LeaseLost | None = None
+        self._telling = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="lease", daemon=True)
+
+    def __enter__(self) -> "JobControl":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def report(self, progress: Progress) -> None:
+        """The first is written at once, then at most one each TELL_S."""
+        self._check()
+        self._progress = progress
+        if self._told is None:
+            self._tell()
+
+    def should_stop(self) -> bool:
+        self._check()
+        return self._stop_requested
+
+    def result(self, steps: int) -> StepResult | None:
+        self._check()
+        return patiently(lambda: self._jobs.result(self._claim.job_id, steps))
+
+    def publish(self, outcome: StepOutcome) -> StepResult:
+        return patiently(lambda: self._jobs.publish(self._claim, outcome))
+
+    def tell_the_last(self) -> None:
+        """Write the last progress, if it was not. Raises LeaseLost, JobCancelled."""
+        self._tell()
+
+    def tell_that_all_is_done(self) -> None:
+        """Raises LeaseLost, JobCancelled."""
+        last = self._progress or Progress()
+        self._progress = last.model_copy(
+            update={"fraction": 1.0, "stage": "done", "steps": None, "eta_s": 0.0}
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        patiently(self._tell_if_new)
+
+    def _tell_if_new(self) -> bool:
+        """Whether there was something to tell; the two threads tell nothing twice."""
+        with self._telling:
+            progress = self._progress
+            if progress is None or progress == self._told:
+                return False
+            self._jobs.report(self._claim, progress)
+            self._told = progress
+            return True
+
+    def _check(self) -> None:
+        if self._ended_by is not None:
+            raise self._ended_by
+
+    def _watch(self) -> None:
+        tell_at = monotonic() + TELL_S
+        while not self._closing.wait(LOOK_S):
+            try:
+                self._stop_requested = self._jobs.stop_requested(self._claim)
+                if monotonic() >= tell_at:
+                    if not self._tell_if_new():
+                        self._jobs.renew(self._claim)
+                    tell_at = monotonic() + TELL_S
+            except (JobCancelled, LeaseLost) as error:
+                self._ended_by = error
+                return
+            except StoreError as error:
+                logger.warning("the lease is not renewed: %s", error)

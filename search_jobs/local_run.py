@@ -1,0 +1,135 @@
+"""`python -m search_jobs run spec.json`: one search here and now, without server or Redis."""
+
+import hashlib
+import json
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from diffusion_core.files import write_atomically
+from solver_store.importing import import_published
+from solver_store.store import SolverStore
+
+from .control import StepOutcome
+from .errors import SearchRefused
+from .patience import patiently
+from .publishing import publish_outcome
+from .resources import open_resources
+from .run import run_spec
+from .settings import WorkerSettings
+from .spec import Progress, SearchSpec, StepResult
+
+INTERRUPTED = 130
+
+
+def run_here(file: Path, settings: WorkerSettings) -> int:
+    """Search, with a progress line; publishes into the store. Returns the exit status.
+
+    Raises SearchRefused for a spec that breaks a rule, and whatever ends a search.
+    """
+    spec = read_spec(file)
+    workspace = settings.workspace(f"run-{_digest(spec)}")
+    with closing(SolverStore.open(settings.database)) as store:
+        import_published(store)
+        resources = open_resources(spec.model, store, settings, workspace)
+        control = LocalControl(store, workspace / "results.json")
+        try:
+            with control.bar:
+                run_spec(spec, resources, control)
+        except KeyboardInterrupt:
+            print(f"Its checkpoint is kept in {workspace}.", file=sys.stderr)
+            print("The same command goes on from there.", file=sys.stderr)
+            return INTERRUPTED
+    _print_results(spec, control)
+    shutil.rmtree(workspace, ignore_errors=True)
+    return 0
+
+
+def read_spec(file: Path) -> SearchSpec:
+    """Raises SearchRefused, with the rule that it breaks, and OSError."""
+    try:
+        return SearchSpec.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SearchRefused(f"{file}: {place and place + ': '}{first['msg']}") from None
+
+
+class LocalControl:
+    """Tells a terminal instead of a database; what it has published is a file in the workspace."""
+
+    def __init__(self, store: SolverStore, results_file: Path) -> None:
+        self._store = store
+        self._results_file = results_file
+        self.bar = ProgressBar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[told]}"),
+            console=Console(stderr=True),
+        )
+        self._task = self.bar.add_task("waiting", total=1.0, told="")
+
+    def report(self, progress: Progress) -> None:
+        steps = "" if progress.steps is None else f"{progress.steps} steps · "
+        self.bar.update(
+            self._task,
+            completed=progress.fraction,
+            description=f"{steps}{progress.stage}",
+            told=_told(progress),
+        )
+
+    def should_stop(self) -> bool:
+        return False
+
+    def result(self, steps: int) -> StepResult | None:
+        return self.results().get(steps)
+
+    def publish(self, outcome: StepOutcome) -> StepResult:
+        def publish() -> StepResult:
+            with self._store.database.writing() as connection:
+                return publish_outcome(connection, outcome, by="search_jobs run")
+
+        result = patiently(publish)
+        results = [*self.results().values(), result]
+        text = json.dumps([entry.model_dump(mode="json") for entry in results])
+        write_atomically(text.encode(), self._results_file)
+        return result
+
+    def results(self) -> dict[int, StepResult]:
+        """What was published, by step count."""
+        if not self._results_file.exists():
+            return {}
+        entries = json.loads(self._results_file.read_bytes())
+        results = [StepResult.model_validate(entry) for entry in entries]
+        return {result.steps: result for result in results}
+
+
+def _told(progress: Progress) -> str:
+    parts = []
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4g}")
+    if progress.eta_s is not None:
+        minutes, seconds = divmod(round(progress.eta_s), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return " · ".join(parts)
+
+
+def _print_results(spec: SearchSpec, control: LocalControl) -> None:
+    table = Table("steps", "solver", "promoted to", "why", box=None)
+    for steps in spec.steps:
+        result = control.results()[steps]
+        solver = f"{result.solver.name}/{result.solver.version}"
+        table.add_row(str(steps), solver, ", ".join(result.promoted) or "-", result.decision)
+    Console().print(table)
+
+
+def _digest(spec: SearchSpec) -> str:
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:12]

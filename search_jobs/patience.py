@@ -1,0 +1,26 @@
+"""A locked or absent database is waited for: it fails no job."""
+
+import logging
+from collections.abc import Callable
+from time import sleep
+from typing import TypeVar
+
+from solver_store.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+
+Answer = TypeVar("Answer")
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """Ask the database until it answers, with growing pauses; asking twice must be safe."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable as error:
+            logger.warning("waiting for the database: %s", error)
+        sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -1,0 +1,93 @@
+"""A worker is put together from its settings, runs, and is taken apart."""
+
+import logging
+import os
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from time import sleep
+
+from redis import Redis, RedisError
+from rq.serializers import JSONSerializer
+
+from solver_store.importing import import_published
+from solver_store.store import SolverStore
+
+from .broker import Broker, connect
+from .job_store import JobStore
+from .messages import Message, open_queue
+from .patience import patiently
+from .queue import SearchQueue
+from .reconciler import Reconciler
+from .settings import WorkerSettings
+from .worker import LOG_FORMAT, WORKER_PID_VARIABLE, SearchWorker
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 2  # between two heartbeats of a running job
+WORKER_TTL_S = 20  # RQ blocks for this less 15 seconds, and looks after itself in between
+TIDY_S = 30
+NICENESS = 15
+
+
+def run_worker(settings: WorkerSettings, worker_class: type[SearchWorker] = SearchWorker) -> bool:
+    """Work until a signal comes; whether one came. Its ends otherwise are for a restart to mend.
+
+    Raises BrokerUnavailable, StoreError.
+    """
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # says at each start that it has looked
+    yield_to_others()
+    os.environ[WORKER_PID_VARIABLE] = str(os.getpid())
+    with ExitStack() as closing:
+        broker = closing.enter_context(Broker.open(settings.redis_url, settings.home))
+        store = patiently(lambda: SolverStore.open(settings.database))
+        closing.callback(store.close)
+        patiently(lambda: import_published(store))
+        jobs = JobStore(store.database)
+        queue = SearchQueue(jobs, broker)
+        closing.callback(queue.close)
+        reconciler = Reconciler(queue)
+        reconciler.start()
+        closing.callback(reconciler.stop)
+        redis = connect(broker.url)
+        closing.callback(redis.close)
+        wait_for(redis)
+        worker = worker_class(
+            [open_queue(redis)],
+            connection=redis,
+            job_class=Message,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL_S,
+            maintenance_interval=TIDY_S,
+            job_monitoring_interval=BEAT_S,
+        )
+        worker.jobs, worker.settings, worker.broker = jobs, settings, broker
+        logger.info("worker %s is ready for search jobs", worker.name)
+        worker.work(logging_level="WARNING")
+        return worker.was_told_to_stop
+
+
+def wait_for(redis: Redis) -> None:
+    said = False
+    while True:
+        try:
+            redis.ping()
+            return
+        except RedisError as error:
+            if not said:
+                logger.warning("waiting for Redis: %s", error)
+            said = True
+        sleep(0.5)
+
+
+def yield_to_others() -> None:
+    """Serving on the same cores comes first.
+
+    Where the kernel groups processes by session (sched_autogroup), the priority counts within the
+    session only; a worker that leads its own lowers that, too.
+    """
+    os.nice(max(0, NICENESS - os.nice(0)))
+    if sys.platform == "linux" and os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))

@@ -1,0 +1,190 @@
+"""A worker: takes one search job after the other, each in a process of its own.
+
+RQ's worker, made to outlive Redis and to let go of nothing:
+
+- The process of a job ends with the worker (tied.py); its lease runs out, and the job is queued
+  again. Where only that process ended, the worker frees the job at once.
+- A cancelled job's process is given a moment to see it, then it is killed, wherever it is.
+- SIGTERM or SIGINT: the running job is handed back, and continues from its checkpoint elsewhere.
+- While Redis is away a running job goes on. RQ's own recovery is not used: it knows of leases and
+  results only what Redis remembers.
+- It works at low priority: serving on the same cores comes first.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Any
+
+from redis import RedisError
+from rq import Queue
+from rq.executions import Execution
+from rq.job import Job
+from rq.utils import now
+from rq.worker import SpawnWorker
+from rq.worker_registration import clean_worker_registry
+
+from solver_store.errors import StoreError
+
+from .broker import Broker
+from .errors import SearchError
+from .job_store import JobStore
+from .messages import Message, tidy
+from .settings import WorkerSettings
+from .spec import JobState
+from .tied import tie_to_parent
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_TTL_S = 10  # a job whose worker has not been heard of for so long is nobody's in Redis
+LOOK_S = 0.3  # between two looks whether the running job is still ours
+GRACE_S = 0.9  # for its process to see that it is not
+WORKER_PID_VARIABLE = "FEWSTEP_WORKER_PID"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class SearchWorker(SpawnWorker):
+    """RQ's worker for Messages; running.py sets `jobs`, `settings` and `broker` where it runs."""
+
+    exponential_backoff_factor = 1.0  # Redis away: try again each second
+    jobs: JobStore
+    settings: WorkerSettings
+    broker: Broker | None = None
+
+    # In the worker's process
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        assert isinstance(job, Message)
+        job_id = job.search_job_id
+        watch = Watch(self, job_id)
+        watch.start()
+        try:
+            with redis_may_be_away():
+                super().execute_job(job, queue)
+        finally:
+            watch.stop()
+            self._see_it_dead()
+            self._leave(job_id)
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        return HEARTBEAT_TTL_S
+
+    @property
+    def was_told_to_stop(self) -> bool:
+        return self._shutdown_requested_date is not None
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        self.end_horse()
+
+    def end_horse(self) -> None:
+        """Kill the process of the running job and all that it has started, from any thread."""
+        pid = self.horse_pid
+        if pid:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # it leads a group of its own
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        with redis_may_be_away():
+            super().heartbeat(timeout, pipeline)
+        if self.broker is not None:
+            self.broker.tend()
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        with redis_may_be_away():
+            super().maintain_heartbeats(job, execution)
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        with redis_may_be_away():
+            super().set_state(state, pipeline)
+
+    def set_shutdown_requested_date(self) -> None:
+        with redis_may_be_away():
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+    def run_maintenance_tasks(self) -> None:
+        with redis_may_be_away():
+            for queue in self.queues:
+                tidy(queue)
+                clean_worker_registry(queue)
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Nobody suspends our workers through Redis …"""
+
+    def subscribe(self) -> None:
+        """… and nobody commands them."""
+
+    def teardown(self) -> None:
+        with redis_may_be_away():
+            super().teardown()  # type: ignore[no-untyped-call]
+
+    def _see_it_dead(self) -> None:
+        if self.horse_pid:
+            self.end_horse()
+            self.wait_for_horse()
+            self._horse_pid = 0
+
+    def _leave(self, job_id: str) -> None:
+        """The process of a job has ended: see that nothing of it is left."""
+        try:
+            if self._stop_requested:
+                self.jobs.hand_back(self.name)
+            else:
+                self.jobs.free(self.name)
+            if self.jobs.get(job_id).state in (JobState.SUCCEEDED, JobState.CANCELLED):
+                shutil.rmtree(self.settings.workspace(job_id), ignore_errors=True)
+        except (StoreError, SearchError) as error:
+            logger.warning("the lease of search job %s has to run out: %s", job_id, error)
+
+    # In the process of a job
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        tie_to_parent(int(os.environ[WORKER_PID_VARIABLE]))
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+        super().main_work_horse(job, queue)
+
+
+class Watch(threading.Thread):
+    """Ends the process of a job that is cancelled, or that another worker has taken over.
+
+    The process sees it by itself, unless it is in the middle of a long computation.
+    """
+
+    def __init__(self, worker: SearchWorker, job_id: str) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._worker = worker
+        self._job_id = job_id
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def run(self) -> None:
+        kill_at = None
+        while not self._stopping.wait(LOOK_S):
+            if not self._is_lost():
+                continue
+            kill_at = kill_at or monotonic() + GRACE_S
+            if monotonic() >= kill_at:
+                self._worker.end_horse()
+
+    def _is_lost(self) -> bool:
+        try:
+            return self._worker.jobs.is_lost(self._job_id, self._worker.name)
+        except StoreError:  # the process asks, too, and logs it
+            return False
+
+
+@contextmanager
+def redis_may_be_away() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        logger.warning("Redis: %s", error)
