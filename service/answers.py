@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from search_jobs.spec import TERMINAL, JobState, Method, Objective, Promote
+
 from .schemas import TableDocument
 
 
@@ -157,6 +159,64 @@ class SolverVersionAnswer(Answer):
     source: dict[str, Any]
     evidence: list[EvidenceAnswer]
     created_at: datetime
+
+
+class SearchSpecAnswer(Answer):
+    """What is searched, with every default filled in."""
+
+    model: str
+    steps: list[int]
+    guidance_scale: float
+    method: Method
+    objective: Objective
+    budget: int  # network evaluations for each step count
+    seed: int
+    promote: Promote
+
+
+class SearchProgressAnswer(Answer):
+    """How far a search is."""
+
+    fraction: float  # of the whole job, 0 to 1
+    steps: int | None  # the step count that is being searched; null before and after
+    stage: str
+    iteration: int
+    evaluations: int  # network evaluations spent on this step count
+    loss: float | None
+    best_loss: float | None
+    eta_s: float | None  # seconds to the end of the whole job
+
+
+class SearchResultAnswer(Answer):
+    """What was found for one step count."""
+
+    steps: int
+    solver: SolverUsed
+    promoted: list[str]  # the aliases that were moved to it
+    decision: str  # why, in a sentence
+    evidence: EvidenceAnswer | None
+
+
+class SearchJobAnswer(Answer):
+    """A search as it stands."""
+
+    id: str
+    state: JobState
+    spec: SearchSpecAnswer
+    progress: SearchProgressAnswer
+    results: list[SearchResultAnswer]
+    error: str | None  # why it failed
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in TERMINAL
+
+
+class SearchJobsAnswer(Answer):
+    search_jobs: list[SearchJobAnswer]
 
 
 class FieldAnswer(Answer):

@@ -16,18 +16,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diffusion_core.errors import DiffusionError
+from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
 from .assembly import Services, open_services
 from .border.middleware import Border
 from .errors import ServiceError
 from .problems import problem_of, problem_of_http, problem_of_validation
-from .routes import generate, health, index, models, solvers
+from .routes import generate, health, index, models, search_jobs, solvers
 from .routes.documentation import add_problem_schema, problems
 from .settings import Settings
 from .version import VERSION
 
-ROUTERS = tuple(resource.router for resource in (generate, models, solvers, health, index))
+ROUTERS = tuple(
+    resource.router for resource in (generate, models, solvers, search_jobs, health, index)
+)
 
 OpenServices = Callable[[Settings], AbstractContextManager[Services]]
 
@@ -59,7 +62,7 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
     )
     for router in ROUTERS:
         app.include_router(router)
-    for kind in (ServiceError, DiffusionError, StoreError):
+    for kind in (ServiceError, DiffusionError, SearchError, StoreError):
         app.add_exception_handler(kind, _answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

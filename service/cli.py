@@ -8,14 +8,25 @@ import sys
 from collections.abc import Sequence
 
 from diffusion_core.errors import DiffusionError
+from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
 from .client import ClientError
-from .commands import generate, solvers
+from .commands import generate, jobs, search, solvers
 from .commands.common import CommandFailed
 from .errors import ServiceError
 from .settings import add_flags, given_flags, read_settings
 from .version import VERSION
+
+FAILURES = (
+    CommandFailed,
+    ClientError,
+    ServiceError,
+    SearchError,
+    DiffusionError,
+    StoreError,
+    OSError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed.run(parsed)
     except KeyboardInterrupt:
         return 130
-    except (CommandFailed, ClientError, ServiceError, DiffusionError, StoreError, OSError) as error:
+    except FAILURES as error:
         print(f"fewstep: {error}", file=sys.stderr)
         return 1
     return 0
@@ -44,6 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     generate.add_command(commands)
     solvers.add_commands(commands)
+    search.add_command(commands)
+    jobs.add_commands(commands)
     return parser
 
 

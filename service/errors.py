@@ -22,6 +22,7 @@ The statuses, of these and of the other packages' errors, are in STATUSES below.
 """
 
 from diffusion_core import errors as diffusion
+from search_jobs import errors as search
 from solver_store import errors as store
 
 
@@ -125,6 +126,11 @@ STATUSES: dict[type[Exception], int] = {
     diffusion.SolverUnknown: 404,
     diffusion.ModelNotFound: 404,
     diffusion.ClassNotFound: 422,
+    search.JobNotFound: 404,
+    search.JobFinished: 409,
+    search.KeyReused: 409,
+    search.SearchRefused: 422,
+    search.BrokerUnavailable: 503,
     store.TableError: 422,
     store.RecordError: 422,
     store.InvalidReference: 422,
@@ -135,8 +141,13 @@ STATUSES: dict[type[Exception], int] = {
     store.StoreDamaged: 500,
 }
 
-# These end a start; no client ever reads them.
-NEVER_PUBLIC: frozenset[type[Exception]] = frozenset({SettingInvalid, diffusion.ModelInvalid})
+# No client ever reads them: these end a start …
+NEVER_PUBLIC: frozenset[type[Exception]] = frozenset({SettingInvalid, diffusion.ModelInvalid}) | {
+    # … and these end a search, in the worker's process.
+    search.LeaseLost,
+    search.JobCancelled,
+    search.SearchDiverged,
+}
 
 
 def status_of(error: Exception) -> int:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from diffusion_core.errors import DiffusionError
+from search_jobs.errors import SearchError
 from solver_store.errors import PromotionConflict, StoreError
 
 from .errors import BodyUnreadable, FieldRefused, QueueFull, status_of
@@ -69,7 +70,7 @@ def blaming(name: str, value: object) -> Iterator[None]:
     """Name the field of the request that a refusal from another package is about."""
     try:
         yield
-    except (DiffusionError, StoreError) as error:
+    except (DiffusionError, SearchError, StoreError) as error:
         if status_of(error) >= 500:
             raise
         raise FieldRefused(name, str(error), value, cause=error) from error

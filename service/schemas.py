@@ -4,15 +4,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from search_jobs.spec import (
+    MAX_BUDGET,
+    MAX_STEP_COUNTS,
+    MIN_BUDGET,
+    NUM_SEARCH_SEEDS,
+    Method,
+    Objective,
+    Promote,
+    StepCount,
+)
 from solver_store.records import MAX_GUIDANCE_SCALE
 from solver_store.table import MAX_NFE
 
@@ -168,3 +180,59 @@ class PromotionRequest(Closed):
         Version | None, Field(description="Its present version; null where it does not exist yet.")
     ]
     note: Annotated[str, Field(max_length=2000, description="Why.")] = ""
+
+
+StepCounts = Annotated[
+    list[StepCount],
+    Field(min_length=1, max_length=MAX_STEP_COUNTS, json_schema_extra={"uniqueItems": True}),
+]
+
+_STEP_COUNT: TypeAdapter[int] = TypeAdapter(StepCount, config=ConfigDict(strict=True))
+
+
+def _listed(value: object) -> object:
+    """One step count is a list of one; checked here, so that a refusal names `steps`."""
+    return value if isinstance(value, list) else [_STEP_COUNT.validate_python(value)]
+
+
+class SearchRequest(Closed):
+    """A search for better solvers of one model at one guidance scale."""
+
+    steps: Annotated[
+        StepCounts,
+        BeforeValidator(_listed, json_schema_input_type=StepCount | StepCounts),
+        Field(description="Network evaluations per image; several make several solvers."),
+    ]
+    model: Annotated[Name | None, Field(description="Default: the server's default model.")] = None
+    guidance_scale: Annotated[GuidanceScale | None, Field(description="Default: the model's.")] = (
+        None
+    )
+    method: Annotated[
+        Method, Field(strict=False, description="`dss` is the paper's, `dss-plus` ours.")
+    ] = Method.DSS_PLUS
+    objective: Annotated[
+        Annotated[Objective, Field(strict=False)] | None,
+        Field(
+            description="`endpoint`: close to the converged ODE; `distribution`: features of real "
+            "images; `mixture`: both. Default: the method's."
+        ),
+    ] = None
+    budget: Annotated[
+        int | None,
+        Field(
+            ge=MIN_BUDGET,
+            le=MAX_BUDGET,
+            description="Network evaluations for each step count. Default: the method's.",
+        ),
+    ] = None
+    seed: Annotated[int, Field(ge=0, lt=NUM_SEARCH_SEEDS)] = 0
+    promote: Annotated[
+        Promote, Field(strict=False, description="Whether what is found may become the champion.")
+    ] = Promote.IF_BETTER
+
+    @field_validator("steps")
+    @classmethod
+    def _each_once(cls, steps: list[int]) -> list[int]:
+        if len(set(steps)) != len(steps):
+            raise PydanticCustomError("steps_twice", "every step count may be asked for once")
+        return steps

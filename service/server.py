@@ -1,7 +1,7 @@
 """The process: uvicorn around the application, with a drain when it is asked to stop.
 
 SIGTERM or SIGINT -> no new connections -> running images finish, up to `drain_s` -> the rest is
-answered with 503 -> the parts close -> exit 0
+answered with 503 -> the parts close -> exit 0. The searches' processes end meanwhile.
 """
 
 import logging
@@ -17,8 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from .app import create_app
-from .assembly import open_services
-from .engine.engine import Engine
+from .assembly import Services, open_services
 from .errors import SettingInvalid
 from .settings import PREFIX, Settings
 
@@ -40,7 +39,7 @@ def serve(settings: Settings) -> None:
     with bind(settings) as listener, open_services(settings) as services:
         app = create_app(settings, lambda _: nullcontext(services))
         config = uvicorn_config(app, settings)
-        DrainingServer(config, services.engine, settings.drain_s).run(sockets=[listener])
+        DrainingServer(config, services).run(sockets=[listener])
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -72,12 +71,16 @@ def bind(settings: Settings) -> socket.socket:
 
 
 class DrainingServer(uvicorn.Server):
-    """Uvicorn waits for its connections; the engine sees to it that they come to an end."""
+    """Uvicorn waits for its connections; the engine sees to it that they come to an end.
 
-    def __init__(self, config: uvicorn.Config, engine: Engine, drain_s: float):
+    The searches' processes start when it is ready, and end while it drains.
+    """
+
+    def __init__(self, config: uvicorn.Config, services: Services):
         super().__init__(config)
-        self._engine = engine
-        self._drain_s = drain_s
+        self._engine = services.engine
+        self._drain_s = services.settings.drain_s
+        self._supervisor = services.supervisor
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -85,8 +88,10 @@ class DrainingServer(uvicorn.Server):
             host, port = listener.getsockname()[:2]
             host = f"[{host}]" if ":" in host else host
             logger.info("fewstep is ready on http://%s:%d", host, port)
+        self._supervisor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._supervisor.ask_to_stop()
         # A daemon: a second Ctrl+C does not wait for it.
         threading.Thread(target=self._drain, name="drain", daemon=True).start()
         await super().shutdown(sockets)

@@ -5,18 +5,14 @@ step     an image advanced: {index, step, steps, preview}, the preview as base64
 image    as in the JSON answer, with its index
 error    an image is lost: {index, problem}; the other images go on
 done     once, at the end: {id, num_images, num_lost, timing_ms}
-
-Source: the event stream format of the HTML standard, section 9.2.6.
 """
 
-import asyncio
 import base64
-import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..border.context import RequestContext, context_of, services_of
@@ -26,12 +22,9 @@ from ..errors import ServiceError
 from ..metrics import Outcome
 from ..png import encode
 from ..problems import problem_of
+from ..server_sent_events import Feed, FeedResponse, told, written
 from .delivery import image_answer, solver_used, timing
 from .order import Order
-
-MEDIA_TYPE = "text/event-stream"
-PING = b": still here\n\n"
-PING_INTERVAL_S = 15.0  # proxies cut silent connections, often after a minute
 
 
 async def answer_events(request: Request, order: Order) -> Response:
@@ -56,36 +49,6 @@ async def answer_events(request: Request, order: Order) -> Response:
     return EventStreamResponse(feed, Story(context, order), queued)
 
 
-class Feed:
-    """The engine's events, one at a time, with a limit to the patience."""
-
-    def __init__(self, stream: AsyncGenerator[EngineEvent, None]):
-        self._stream = stream
-        self._next = asyncio.ensure_future(anext(stream, None))
-
-    async def opened(self) -> None:
-        """Raises what the engine refuses the images with."""
-        await asyncio.sleep(0)  # in which the stream submits them
-        if self._next.done():
-            self._next.result()
-
-    async def get(self, timeout_s: float) -> EngineEvent | None:
-        """The next event; None after the last one. Raises TimeoutError."""
-        await asyncio.wait((self._next,), timeout=timeout_s)
-        if not self._next.done():
-            raise TimeoutError
-        event = self._next.result()
-        if event is not None:
-            self._next = asyncio.ensure_future(anext(self._stream, None))
-        return event
-
-    async def close(self) -> None:
-        """Cancel what is not finished."""
-        self._next.cancel()
-        await asyncio.gather(self._next, return_exceptions=True)
-        await self._stream.aclose()
-
-
 class Story:
     """Tells events in the words of the stream, and keeps count."""
 
@@ -98,19 +61,19 @@ class Story:
     async def tell(self, event: EngineEvent) -> bytes:
         match event:
             case StepDone():
-                return _sse("step", self._step(event))
+                return written("step", self._step(event))
             case ImageDone():
                 self._done.append(event)
                 answer = await image_answer(self._order, event)
-                return _sse("image", {"index": event.index, **answer.model_dump()})
+                return written("image", {"index": event.index, **answer.model_dump()})
             case ImageLost():
                 self._lost.append(event.error)
                 problem = problem_of(event.error).as_dict()
-                return _sse("error", {"index": event.index, "problem": problem})
+                return written("error", {"index": event.index, "problem": problem})
 
     def end(self) -> bytes:
         spent = timing(self._context, self._done).model_dump() if self._done else None
-        return _sse(
+        return written(
             "done",
             {
                 "id": self._context.id,
@@ -139,13 +102,11 @@ class Story:
         }
 
 
-class EventStreamResponse(StreamingResponse):
-    """However it ends, what is not finished is cancelled."""
+class EventStreamResponse(FeedResponse[EngineEvent]):
+    """However it ends, what is not finished is cancelled, and the figures know how it ended."""
 
-    def __init__(self, feed: Feed, story: Story, queued: Mapping[str, Any]):
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(self._content(), headers=headers, media_type=MEDIA_TYPE)
-        self._feed = feed
+    def __init__(self, feed: Feed[EngineEvent], story: Story, queued: Mapping[str, Any]):
+        super().__init__(feed, self._content())
         self._story = story
         self._queued = queued
         self._outcome = Outcome.CANCELLED
@@ -155,22 +116,10 @@ class EventStreamResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             context_of(Request(scope)).outcome = self._outcome
-            await self._feed.close()
 
     async def _content(self) -> AsyncGenerator[bytes, None]:
-        yield _sse("queued", self._queued)
-        while True:
-            try:
-                event = await self._feed.get(PING_INTERVAL_S)
-            except TimeoutError:
-                yield PING
-                continue
-            if event is None:
-                break
-            yield await self._story.tell(event)
+        yield written("queued", self._queued)
+        async for event in told(self.feed, self._story.tell):
+            yield event
         self._outcome = self._story.outcome
         yield self._story.end()
-
-
-def _sse(name: str, data: Mapping[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()

@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     404: "Not found",
     405: "Method not allowed",
     406: "None of the accepted media types can be given",
-    409: "The state of the solver speaks against it",
+    409: "The present state speaks against it",
     413: "The body is too large",
     415: "The body is not announced as JSON",
     422: "A field breaks a rule",
@@ -45,6 +45,17 @@ def problem(status: int) -> dict[str, Any]:
             "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
         }
     return response
+
+
+def event_stream(*names: str) -> dict[str, Any]:
+    """Document a stream of server-sent events of these names, with JSON for data."""
+    properties = {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": list(names)},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    }
+    event = {"type": "object", "properties": properties, "required": ["event", "data"]}
+    return {"itemSchema": event}
 
 
 def add_problem_schema(document: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ..generation.delivery import answer_json, answer_png
 from ..generation.event_stream import answer_events
 from ..generation.order import Order, take_order
 from ..schemas import GenerateRequest
-from .documentation import BODY_PROBLEMS, Responses, problems
+from .documentation import BODY_PROBLEMS, Responses, event_stream, problems
 
 router = APIRouter(tags=["generate"])
 
@@ -31,7 +31,7 @@ RESPONSES: Responses = {
         "description": "The pictures, as the `Accept` header asks for them",
         "content": {
             PNG: {"schema": {"type": "string", "format": "binary"}},
-            EVENTS: {"schema": {"type": "string"}},
+            EVENTS: event_stream("queued", "step", "image", "error", "done"),
         },
         "headers": {
             "X-Request-ID": {"schema": {"type": "string"}},

@@ -34,6 +34,7 @@ def start_server(home: Path) -> StartServer:
             "threads": 1,
             "max_rows": 8,
             "port": 0,
+            "workers": 0,
         }
         return running(Settings(**(usual | settings)))
 

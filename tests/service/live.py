@@ -40,7 +40,7 @@ def running(settings: Settings) -> Iterator[Live]:
     """Serve until the block ends; as `server.serve` does, but for the signals."""
     with bind(settings) as listener, open_services(settings) as services:
         app = create_app(settings, lambda _: nullcontext(services))
-        server = DrainingServer(uvicorn_config(app, settings), services.engine, settings.drain_s)
+        server = DrainingServer(uvicorn_config(app, settings), services)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -17,6 +17,8 @@ METRICS = {
     "fewstep_engine_queue_rows",
     "fewstep_engine_lanes",
     "fewstep_engine_row_limit",
+    "fewstep_search_jobs",
+    "fewstep_search_loss",
 }
 
 

@@ -34,6 +34,7 @@ def serving(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             "FEWSTEP_PORT": "0",
             "FEWSTEP_MAX_ROWS": "8",
             "FEWSTEP_THREADS": "1",
+            "FEWSTEP_WORKERS": "0",
         },
         stderr=subprocess.PIPE,
         text=True,
@@ -113,7 +114,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settings = {"home": str(home), "port": "0", "models": "tiny", "max_rows": "8"}
+    settings = {"home": str(home), "port": "0", "models": "tiny", "max_rows": "8", "workers": "0"}
     for name, text in (settings | {setting: value}).items():
         monkeypatch.setenv(f"FEWSTEP_{name.upper()}", text)
     assert main(["serve"]) == 1

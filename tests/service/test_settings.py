@@ -24,6 +24,8 @@ def parse(*arguments: str) -> Settings:
         ("api_keys", "k1,k2", ("k1", "k2")),
         ("drain_s", "2.5", 2.5),
         ("max_rows", "16", 16),
+        ("workers", "0", 0),
+        ("redis_url", "redis://host:6379/1", "redis://host:6379/1"),
     ],
 )
 def test_a_flag_and_a_variable_are_the_same(
@@ -48,6 +50,7 @@ def test_a_flag_goes_before_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--port", "abc"), None, "--port: "),
         (("--port", "70000"), None, "--port: "),
         ((), ("FEWSTEP_QUEUE_ROWS", "0"), "FEWSTEP_QUEUE_ROWS: "),
+        (("--workers", "-1"), None, "--workers: "),
         (("--device", "tpu"), None, "--device: must be auto, cpu, cuda or cuda:N, got 'tpu'"),
         ((), ("FEWSTEP_LOG_LEVEL", "loud"), "FEWSTEP_LOG_LEVEL: "),
     ],
@@ -66,5 +69,6 @@ def test_a_bad_setting_is_named_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_keys_do_not_show() -> None:
+def test_keys_and_passwords_do_not_show() -> None:
     assert "secret" not in repr(parse("--api-keys", "secret"))
+    assert "secret" not in repr(parse("--redis-url", "redis://:secret@host"))

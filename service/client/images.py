@@ -1,0 +1,92 @@
+"""Images: what to ask for, and what happens while they are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..answers import ImageAnswer, ProblemAnswer
+from .errors import ClientError, ProblemError
+from .event_lines import SentEvent
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make; whatever is None is for the server to choose."""
+
+    class_id: int
+    steps: int
+    model: str | None = None
+    solver: str = "auto"
+    guidance_scale: float | None = None
+    seed: int | None = None
+    num_images: int = 1
+    deterministic: bool = False
+    deadline_ms: int | None = None
+    preview: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The order as the server took it."""
+
+    id: str
+    order: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """An image advanced."""
+
+    index: int
+    step: int
+    steps: int
+    preview: str | None  # PNG in base64, if the order asked for previews
+
+
+@dataclass(frozen=True)
+class Made:
+    """An image is done."""
+
+    index: int
+    image: ImageAnswer
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An image will not come."""
+
+    index: int
+    error: ProblemError
+
+
+@dataclass(frozen=True)
+class Done:
+    """The stream has ended."""
+
+    num_images: int
+    num_lost: int
+    timing_ms: Mapping[str, float] | None
+
+
+Event = Queued | Stepped | Made | Lost | Done
+
+
+def image_event(sent: SentEvent) -> Event:
+    """An event of the stream, read. Raises ClientError for one that no server of ours sends."""
+    values = sent.data
+    match sent.name:
+        case "queued":
+            return Queued(values["id"], values)
+        case "step":
+            return Stepped(values["index"], values["step"], values["steps"], values["preview"])
+        case "image":
+            return Made(values["index"], ImageAnswer.model_validate(values))
+        case "error":
+            return Lost(values["index"], ProblemError(ProblemAnswer(**values["problem"])))
+        case "done":
+            return Done(values["num_images"], values["num_lost"], values["timing_ms"])
+        case _:
+            raise ClientError(f"the server sent an event of unknown name {sent.name!r}")

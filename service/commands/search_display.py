@@ -1,0 +1,128 @@
+"""A search on the terminal: live bars, one for each step count, and a table at the end."""
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from ..answers import SearchJobAnswer, SearchProgressAnswer, SearchResultAnswer, SearchSpecAnswer
+from ..client import Finished, Found, Progressed, SearchEvent, Started, Stopping, Waiting
+
+
+class Bars:
+    """The live part, on stderr. Use it as a context."""
+
+    def __init__(self, spec: SearchSpecAnswer, console: Console | None = None):
+        self._budget = spec.budget
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[told]}"),
+            console=console or Console(stderr=True),
+        )
+        self._tasks: dict[int, TaskID] = {
+            steps: self._progress.add_task(f"{steps} steps", total=1.0, told="waiting")
+            for steps in spec.steps
+        }
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: SearchEvent) -> None:
+        match event:
+            case Progressed():
+                self._advance(event.progress)
+            case Found():
+                self._complete(event.result)
+            case Waiting(reason=str(reason)):
+                self._progress.console.print(f"waits for a worker again: {reason}")
+            case Stopping():
+                self._progress.console.print("ends early and keeps the best so far")
+            case Waiting() | Started() | Finished():
+                pass
+
+    def _advance(self, progress: SearchProgressAnswer) -> None:
+        if progress.steps not in self._tasks:
+            return
+        share = min(1.0, progress.evaluations / self._budget)
+        told = progress_text(progress)
+        self._progress.update(self._tasks[progress.steps], completed=share, told=told)
+
+    def _complete(self, result: SearchResultAnswer) -> None:
+        if result.steps in self._tasks:
+            told = f"{result.solver.name}/{result.solver.version} {promotion_text(result)}"
+            self._progress.update(self._tasks[result.steps], completed=1.0, told=told)
+
+
+def progress_text(progress: SearchProgressAnswer) -> str:
+    """What it is at, its loss and the time that remains."""
+    parts = [progress.stage]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4g}")
+    if progress.eta_s is not None:
+        parts.append(f"{duration_text(progress.eta_s)} left")
+    return ", ".join(parts)
+
+
+def promotion_text(result: SearchResultAnswer) -> str:
+    return f"is now {' and '.join(result.promoted)}" if result.promoted else "is kept"
+
+
+def duration_text(seconds: float) -> str:
+    """1:02:03, 2:03 or 3 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
+
+
+def results_table(results: Sequence[SearchResultAnswer]) -> Table:
+    """What was found, with the figures of its evidence side by side."""
+    metrics = _metric_names(results)
+    table = Table("steps", "solver", "aliases", *metrics, box=None, title_justify="left")
+    for result in results:
+        figures = {} if result.evidence is None else result.evidence.metrics
+        table.add_row(
+            str(result.steps),
+            f"{result.solver.name}/{result.solver.version}",
+            ", ".join(result.promoted) or "none",
+            *(f"{figures[name]:.4g}" if name in figures else "" for name in metrics),
+        )
+    return table
+
+
+def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
+    """Jobs at a glance."""
+    table = Table("id", "state", "model", "steps", "guidance", "method", "", "posted", box=None)
+    for job in jobs:
+        table.add_row(
+            job.id,
+            job.state.value,
+            job.spec.model,
+            ",".join(map(str, job.spec.steps)),
+            f"{job.spec.guidance_scale:g}",
+            job.spec.method.value,
+            job.error or (f"{job.progress.fraction:.0%}" if not job.is_finished else ""),
+            f"{job.created_at:%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def _metric_names(results: Iterable[SearchResultAnswer]) -> list[str]:
+    """Those of any result, in the order in which they come first."""
+    found = [result.evidence.metrics for result in results if result.evidence is not None]
+    return list(dict.fromkeys(name for metrics in found for name in metrics))

@@ -1,0 +1,250 @@
+"""The processes that searches need: started, watched, restarted, and gone with the server."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from search_jobs import broker
+from search_jobs.errors import BrokerUnavailable
+from search_jobs.spec import TERMINAL
+from service import child
+from service.child import Child
+from service.settings import Settings
+from service.supervisor import worker_variables
+from tests.service.conftest import StartServer
+from tests.service.live import wait_until
+
+ROOT = Path(__file__).parents[2]
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="children are tied on Linux only")
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie is not: it only waits to be counted."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def children(pid: int) -> set[int]:
+    """Of all threads of a process, and their children."""
+    found = set()
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for direct in map(int, file.read_text().split()):
+            found |= {direct} | children(direct)
+    return found
+
+
+@pytest.fixture
+def own_home(home: Path, tmp_path: Path) -> dict[str, object]:
+    """Settings of a server with a data folder of its own."""
+    return {"home": tmp_path / "own", "models": (str(home / "models" / "tiny"),)}
+
+
+@on_linux
+def test_a_server_s_workers_do_its_searches_and_are_restarted(
+    start_server: StartServer, own_home: dict[str, object]
+) -> None:
+    with start_server(**own_home, workers=1) as live, httpx.Client(base_url=live.url) as http:
+        supervisor = live.services.supervisor
+        wait_until(lambda: len(supervisor.worker_pids) == 1)
+        (killed,) = supervisor.worker_pids
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: supervisor.worker_pids not in ([], [killed]))
+        body = {"steps": 2, "budget": 100, "objective": "endpoint", "guidance_scale": 1.0}
+        job = http.post("/search-jobs", json=body).json()
+        url = f"/search-jobs/{job['id']}"
+        wait_until(lambda: http.get(url).json()["state"] in TERMINAL)
+        events = http.get(f"{url}/events").text
+        assert "event: started" in events
+        left = children(os.getpid()) & {
+            *supervisor.worker_pids,
+            *redis_pids(live.services.settings.home),
+        }
+        assert len(left) == 2
+    assert not any(is_alive(pid) for pid in left)
+
+
+def redis_pids(home: Path) -> list[int]:
+    from redis import Redis
+
+    with Redis.from_url(f"unix://{home / 'redis' / 'redis.sock'}") as redis:
+        return [redis.info("server")["process_id"]]
+
+
+def test_without_redis_images_are_served_and_searches_wait(
+    start_server: StartServer,
+    own_home: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    attempts = []
+
+    def none_at_hand() -> Path:
+        attempts.append(1)
+        raise BrokerUnavailable("there is no Redis")
+
+    monkeypatch.setattr(broker, "find_program", none_at_hand)
+    monkeypatch.setattr("service.supervisor.BROKER_PAUSE_S", 0.0)
+    with start_server(**own_home, workers=1) as live, httpx.Client(base_url=live.url) as http:
+        wait_until(lambda: len(attempts) > 2)
+        assert http.post("/generate", json={"class_id": 0, "steps": 1}).status_code == 200
+        job = http.post("/search-jobs", json={"steps": 2})
+        assert (job.status_code, job.json()["state"]) == (202, "queued")
+        assert live.services.supervisor.worker_pids == []
+    told = [record.getMessage() for record in caplog.records if "Redis" in record.getMessage()]
+    assert told == ["searches have to wait: there is no Redis"]
+
+
+def test_a_server_without_workers_starts_no_process(
+    start_server: StartServer, own_home: dict[str, object]
+) -> None:
+    before = children(os.getpid())
+    with start_server(**own_home, workers=0) as live:
+        assert httpx.get(f"{live.url}/livez").status_code == 200
+        assert children(os.getpid()) == before
+
+
+@contextmanager
+def serving(home: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
+    """A server process whose worker is ready for search jobs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "serve", "--home", str(home), "--models", str(model)],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "FEWSTEP_PORT": "0",
+            "FEWSTEP_MAX_ROWS": "8",
+            "FEWSTEP_THREADS": "1",
+            "FEWSTEP_WORKERS": "1",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "is ready for search jobs" in line:
+                break
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@on_linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_and_all_its_children(
+    home: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with serving(tmp_path, home / "models" / "tiny") as process:
+        family = children(process.pid)
+        assert len(family) == 2  # Redis and a worker
+        started = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 10
+        assert not any(is_alive(pid) for pid in family)
+
+
+@on_linux
+def test_a_server_that_is_killed_takes_its_children_along(home: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, home / "models" / "tiny") as process:
+        family = children(process.pid)
+        assert len(family) == 2
+        process.kill()
+        wait_until(lambda: not any(is_alive(pid) for pid in family))
+
+
+def python(code: str) -> tuple[str, ...]:
+    return sys.executable, "-c", code
+
+
+def tend_until_started(kept: Child) -> int:
+    def started() -> bool:
+        kept.tend()
+        return kept.pid is not None
+
+    wait_until(started)
+    assert kept.pid is not None
+    return kept.pid
+
+
+def test_a_child_that_keeps_ending_is_started_later_and_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(child, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(child, "LONGEST_PAUSE_S", 0.03)
+    failing = Child("failing child", python("raise SystemExit(3)"), dict(os.environ))
+
+    def has_ended_often() -> bool:
+        failing.tend()
+        return len(caplog.records) >= 4
+
+    wait_until(has_ended_often)
+    pauses = [re.findall(r"status 3; next start in (.*) s", message) for message in caplog.messages]
+    assert pauses == [["0.01"], ["0.02"], ["0.03"], ["0.03"]]
+    failing.end(by=0)
+
+
+def test_a_child_that_lasted_is_started_again_soon(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(child, "LASTING_S", 0.0)
+    lasting = Child("lasting child", python("pass"), dict(os.environ))
+    for count in (1, 2):
+        tend_until_started(lasting)
+
+        def has_ended(count: int = count) -> bool:
+            lasting.tend()
+            return len(caplog.records) == count
+
+        wait_until(has_ended)
+    assert all("next start in 0.5 s" in message for message in caplog.messages)
+    lasting.end(by=0)
+
+
+def test_a_child_that_does_not_want_to_end_is_killed_with_its_own(tmp_path: Path) -> None:
+    code = """
+import pathlib, signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+pathlib.Path(sys.argv[1]).write_text(f"{grandchild.pid}\\n")
+grandchild.wait()
+"""
+    told = tmp_path / "pid"
+    stubborn = Child("stubborn child", (*python(code), str(told)), dict(os.environ))
+    pid = tend_until_started(stubborn)
+    wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
+    grandchild = int(told.read_text())
+    stubborn.ask_to_end()
+    stubborn.end(by=time.monotonic() + 0.1)
+    assert stubborn.pid is None
+    assert not is_alive(pid)
+    wait_until(lambda: not is_alive(grandchild))
+
+
+def test_workers_are_told_the_server_s_settings_and_no_secrets_as_flags(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FEWSTEP_DEVICE", "cuda:7")
+    settings = Settings(device="cpu", models=("a", "b"), threads=3, home=Path("x"))
+    told = {
+        "FEWSTEP_HOME": str(Path("x").resolve()),
+        "FEWSTEP_DATABASE_URL": settings.database,
+        "FEWSTEP_REDIS_URL": "unix:///a.sock",
+        "FEWSTEP_MODELS": "a,b",
+        "FEWSTEP_DEVICE": "cpu",
+        "FEWSTEP_THREADS": "3",
+    }
+    assert told.items() <= worker_variables(settings, "unix:///a.sock").items()
