@@ -12,7 +12,7 @@ from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
 from .client import ClientError
-from .commands import generate, jobs, search, solvers
+from .commands import evaluate, generate, jobs, search, solvers
 from .commands.common import CommandFailed
 from .errors import ServiceError
 from .settings import add_flags, given_flags, read_settings
@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     solvers.add_commands(commands)
     search.add_command(commands)
     jobs.add_commands(commands)
+    evaluate.add_command(commands)
     return parser
 
 

@@ -7,6 +7,8 @@ Everything measured is kept on disk by what it depends on, so that a job that wa
 measure twice and the next one finds the rivals measured already.
 """
 
+from diffusion_core.quality import Estimate
+
 from .contenders import (
     Contender,
     classical_contenders,
@@ -26,6 +28,7 @@ __all__ = [
     "EVALUATION_SEEDS_FROM",
     "Contender",
     "Converged",
+    "Estimate",
     "Evaluation",
     "EvaluationPlan",
     "Measurement",

@@ -1,0 +1,173 @@
+"""fewstep evaluate --steps 4,6,8 --json solvers.json --plot solvers.png"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from search_jobs.settings import PREFIX, WorkerSettings, read_worker_settings
+from solver_store.records import MAX_GUIDANCE_SCALE
+from solver_store.table import MAX_NFE
+
+from .common import CommandFailed
+
+if TYPE_CHECKING:
+    from search_jobs.evaluate import Tell
+
+    from .comparison import Comparison
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SETTINGS = ("home", "database_url", "device", "threads")
+MIN_SAMPLES, MAX_SAMPLES = 40, 1_000_000
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+WIDTH_IN_FILES = 120  # columns
+
+N = TypeVar("N", int, float)
+
+
+def add_command(commands: "Commands") -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="compare solvers on a model; needs no server",
+        description="Sample with every solver from the same noises and compare: distance from the "
+        "converged solution, Fréchet distance to real images, class accuracy, precision, recall. "
+        "What was measured before is not measured again.",
+    )
+    parser.add_argument("--model", help="name or folder; default: the first at hand")
+    parser.add_argument(
+        "--steps",
+        type=_step_counts,
+        default=(8,),
+        metavar="4,6,8",
+        help="network evaluations per image, with commas (8)",
+    )
+    parser.add_argument(
+        "--guidance-scale", type=_guidance_scale, help="default: the model's; 1 for none"
+    )
+    parser.add_argument(
+        "--samples",
+        type=_num_samples,
+        default=360,
+        help="images by each solver (360); four times as many halve the errors",
+    )
+    parser.add_argument(
+        "--solvers",
+        type=_names,
+        metavar="A,B",
+        help="references as requests take them; default: all classical solvers, published tables "
+        "and stored versions for this model and guidance scale",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", type=_plot_file, metavar="FILE.png", help="draw them there")
+    for name in SETTINGS:
+        text = f"{WorkerSettings.model_fields[name].description} ({PREFIX}{name.upper()})"
+        parser.add_argument("--" + name.replace("_", "-"), metavar=name.upper(), help=text)
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    flags = {name: getattr(arguments, name) for name in SETTINGS}
+    settings = read_worker_settings({k: v for k, v in flags.items() if v is not None})
+    _check_folder(arguments.json)
+    _check_folder(arguments.plot)
+    # torch takes seconds to import, and most commands do without.
+    from .comparison import Question, compare
+    from .comparison_display import as_json, legend, tables
+
+    question = Question(
+        model=arguments.model,
+        steps=arguments.steps,
+        guidance_scale=arguments.guidance_scale,
+        num_samples=arguments.samples,
+        solvers=arguments.solvers,
+    )
+    comparison = _with_progress(lambda tell: compare(settings, question, tell))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
+    for table in tables(comparison):
+        console.print(table, "")
+    console.print(legend(comparison), soft_wrap=True)
+    if arguments.json is not None:
+        text = json.dumps(as_json(comparison), indent=2, ensure_ascii=False) + "\n"
+        arguments.json.write_text(text, encoding="utf-8")
+        print(arguments.json)
+    if arguments.plot is not None:
+        from .comparison_plot import write_plot
+
+        write_plot(comparison, arguments.plot)
+        print(arguments.plot)
+
+
+def _with_progress(work: "Callable[[Tell], Comparison]") -> "Comparison":
+    """Show a bar while it goes on."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading", total=None)
+
+        def tell(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total, description=what)
+
+        return work(tell)
+
+
+def _check_folder(file: Path | None) -> None:
+    """Before minutes of work, not after. Raises CommandFailed."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise CommandFailed(f"{file}: there is no folder {file.absolute().parent}")
+
+
+def _step_counts(text: str) -> tuple[int, ...]:
+    counts = tuple(_number(part, int) for part in text.split(","))
+    if len(set(counts)) != len(counts) or not all(1 <= count <= MAX_NFE for count in counts):
+        raise argparse.ArgumentTypeError(
+            f"must be different numbers from 1 to {MAX_NFE}, with commas; got {text!r:.60}"
+        )
+    return counts
+
+
+def _guidance_scale(text: str) -> float:
+    scale = _number(text, float)
+    if not 0 <= scale <= MAX_GUIDANCE_SCALE:
+        raise argparse.ArgumentTypeError(
+            f"must lie in [0, {MAX_GUIDANCE_SCALE:g}], got {text!r:.60}"
+        )
+    return scale
+
+
+def _num_samples(text: str) -> int:
+    count = _number(text, int)
+    if not MIN_SAMPLES <= count <= MAX_SAMPLES:
+        raise argparse.ArgumentTypeError(
+            f"must lie in [{MIN_SAMPLES}, {MAX_SAMPLES}], got {text!r:.60}"
+        )
+    return count
+
+
+def _plot_file(text: str) -> Path:
+    file = Path(text)
+    if file.suffix not in PLOT_SUFFIXES:
+        raise argparse.ArgumentTypeError(
+            f"must end in {', '.join(PLOT_SUFFIXES)}, got {text!r:.60}"
+        )
+    return file
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _number(text: str, kind: type[N]) -> N:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r:.60}") from None
