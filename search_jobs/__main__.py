@@ -2,11 +2,13 @@
 
     python -m search_jobs worker          take search jobs, one after the other
     python -m search_jobs run spec.json   one search here and now, without server or Redis
+    python -m search_jobs perform …       one search job: what a worker starts
 
 Exit status: 0 done · 1 failed, with one line on stderr · 2 used wrongly · 130 interrupted.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -44,7 +46,18 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("spec", type=Path, help="JSON, as POST /search-jobs takes it")
     add_flags(run)
     run.set_defaults(run=_run)
+    perform = commands.add_parser("perform", help="do one search job: what a worker starts")
+    perform.add_argument("worker", help="who is to hold the job's lease")
+    perform.add_argument("job_id")
+    perform.set_defaults(run=_perform)
     return parser
+
+
+def log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # says at each start that it has looked
 
 
 def _work(arguments: argparse.Namespace) -> int:
@@ -52,6 +65,7 @@ def _work(arguments: argparse.Namespace) -> int:
     settings = read_worker_settings(flags)
     # The processes of the jobs read them again.
     os.environ.update({PREFIX + name.upper(): text for name, text in flags.items()})
+    log_to_stderr()
     from .running import run_worker
 
     return 0 if run_worker(settings) else 1
@@ -62,6 +76,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from .local_run import run_here
 
     return run_here(arguments.spec, settings)
+
+
+def _perform(arguments: argparse.Namespace) -> int:
+    log_to_stderr()
+    from .job import perform
+
+    perform(arguments.job_id, arguments.worker)
+    return 0
 
 
 if __name__ == "__main__":

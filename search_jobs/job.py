@@ -1,8 +1,6 @@
 """One search job, from its claim to its end, in a process of its own."""
 
 import logging
-import os
-import socket
 from contextlib import closing
 
 from diffusion_core.errors import DiffusionError
@@ -19,16 +17,17 @@ from .spec import JobState
 
 logger = logging.getLogger(__name__)
 
-HOLDER_VARIABLE = "RQ_WORKER_ID"  # RQ tells the process so which worker it belongs to
 
+def perform(job_id: str, holder: str) -> None:
+    """Do a job, unless there is nothing to do: somebody works on it, or it has ended.
 
-def perform(job_id: str) -> None:
-    """Do a job, unless there is nothing to do: somebody works on it, or it has ended."""
+    holder names the worker that this process belongs to.
+    """
     settings = read_worker_settings()
     with closing(patiently(lambda: SolverStore.open(settings.database))) as store:
         jobs = JobStore(store.database)
         try:
-            claim = patiently(lambda: jobs.claim(job_id, _holder()))
+            claim = patiently(lambda: jobs.claim(job_id, holder))
         except JobNotFound as error:
             logger.warning("%s", error)
             return
@@ -75,7 +74,3 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}"
-
-
-def _holder() -> str:
-    return os.environ.get(HOLDER_VARIABLE) or f"{socket.gethostname()}:{os.getpid()}"

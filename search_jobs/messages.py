@@ -1,7 +1,8 @@
 """What travels through Redis: the ids of search jobs, and nothing else.
 
 RQ's jobs can name any function that Python can import, in several fields. Ours cannot: whoever
-writes into Redis can at most have a job looked at that the database knows, and waits anyway.
+writes into Redis can at most have a job looked at that the database knows, and waits anyway. And
+workers call no function that a message names (worker.py).
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from redis import Redis
+from redis import Redis, ResponseError
 from rq import Queue
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
@@ -40,6 +41,20 @@ class Message(Job):
         serializer: object = None,
     ) -> None:
         super().__init__(id, connection, JSONSerializer)  # whatever RQ asks for: never pickle
+
+    @classmethod
+    def fetch(
+        cls,
+        id: str,  # noqa: A002
+        connection: Redis | None = None,
+        serializer: object = None,
+    ) -> "Message":
+        """Raises NoSuchJobError for an id that is none, or that stands for no message."""
+        try:
+            message: Message = super().fetch(id, connection)  # type: ignore[assignment]
+        except (ValueError, ResponseError) as error:
+            raise NoSuchJobError(f"no message of ours: {error!r:.200}") from None
+        return message
 
     def restore(self, raw_data: Mapping[Any, Any]) -> None:
         """Raises NoSuchJobError for anything that we did not write: RQ then drops it."""

@@ -20,7 +20,7 @@ from .patience import patiently
 from .queue import SearchQueue
 from .reconciler import Reconciler
 from .settings import WorkerSettings
-from .worker import LOG_FORMAT, WORKER_PID_VARIABLE, SearchWorker
+from .worker import SearchWorker
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +35,7 @@ def run_worker(settings: WorkerSettings, worker_class: type[SearchWorker] = Sear
 
     Raises BrokerUnavailable, StoreError.
     """
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # says at each start that it has looked
     yield_to_others()
-    os.environ[WORKER_PID_VARIABLE] = str(os.getpid())
     with ExitStack() as closing:
         broker = closing.enter_context(Broker.open(settings.redis_url, settings.home))
         store = patiently(lambda: SolverStore.open(settings.database))

@@ -2,8 +2,9 @@
 
 RQ's worker, made to outlive Redis and to let go of nothing:
 
-- The process of a job ends with the worker (tied.py); its lease runs out, and the job is queued
-  again. Where only that process ended, the worker frees the job at once.
+- The process of a job knows nothing of Redis: it is told the job's id and asks the database.
+- It ends with the worker (tied.py); its lease runs out, and the job is queued again. Where only
+  that process ended, the worker frees the job at once.
 - A cancelled job's process is given a moment to see it, then it is killed, wherever it is.
 - SIGTERM or SIGINT: the running job is handed back, and continues from its checkpoint elsewhere.
 - While Redis is away a running job goes on. RQ's own recovery is not used: it knows of leases and
@@ -15,6 +16,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,53 +25,57 @@ from typing import Any
 
 from redis import RedisError
 from rq import Queue
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.utils import now
-from rq.worker import SpawnWorker
+from rq.worker import Worker
 from rq.worker_registration import clean_worker_registry
 
 from solver_store.errors import StoreError
 
+from . import tied
 from .broker import Broker
 from .errors import SearchError
 from .job_store import JobStore
 from .messages import Message, tidy
 from .settings import WorkerSettings
 from .spec import JobState
-from .tied import tie_to_parent
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_TTL_S = 10  # a job whose worker has not been heard of for so long is nobody's in Redis
 LOOK_S = 0.3  # between two looks whether the running job is still ours
 GRACE_S = 0.9  # for its process to see that it is not
-WORKER_PID_VARIABLE = "FEWSTEP_WORKER_PID"
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class SearchWorker(SpawnWorker):
-    """RQ's worker for Messages; running.py sets `jobs`, `settings` and `broker` where it runs."""
+class SearchWorker(Worker):
+    """RQ's worker for Messages; running.py sets `jobs`, `settings` and `broker`."""
 
+    program: tuple[str, ...] = (sys.executable, "-m", "search_jobs", "perform")
     exponential_backoff_factor = 1.0  # Redis away: try again each second
     jobs: JobStore
     settings: WorkerSettings
     broker: Broker | None = None
 
-    # In the worker's process
-
     def execute_job(self, job: Job, queue: Queue) -> None:
         assert isinstance(job, Message)
-        job_id = job.search_job_id
-        watch = Watch(self, job_id)
+        watch = Watch(self, job.search_job_id)
         watch.start()
         try:
             with redis_may_be_away():
-                super().execute_job(job, queue)
+                self._execute(job, queue)
         finally:
             watch.stop()
             self._see_it_dead()
-            self._leave(job_id)
+            self._leave(job.search_job_id)
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Start the process of a job, in a group of its own: Ctrl+C does not reach it."""
+        assert isinstance(job, Message)
+        tie = (sys.executable, "-I", tied.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
+        command = [*tie, *self.program, self.name, job.search_job_id]
+        self._horse_pid = os.posix_spawn(command[0], command, os.environ, setpgroup=0)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         return HEARTBEAT_TTL_S
@@ -124,6 +130,17 @@ class SearchWorker(SpawnWorker):
         with redis_may_be_away():
             super().teardown()  # type: ignore[no-untyped-call]
 
+    def _execute(self, message: Message, queue: Queue) -> None:
+        """What RQ does, but that the worker and not the job's process keeps the books in Redis."""
+        execution = self.prepare_execution(message)
+        self.prepare_job_execution(message, remove_from_intermediate_queue=True)
+        self.fork_work_horse(message, queue)
+        self.monitor_work_horse(message, queue, execution)
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(message, pipeline, execution)
+            pipeline.delete(message.key)
+            pipeline.execute()
+
     def _see_it_dead(self) -> None:
         if self.horse_pid:
             self.end_horse()
@@ -141,13 +158,6 @@ class SearchWorker(SpawnWorker):
                 shutil.rmtree(self.settings.workspace(job_id), ignore_errors=True)
         except (StoreError, SearchError) as error:
             logger.warning("the lease of search job %s has to run out: %s", job_id, error)
-
-    # In the process of a job
-
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        tie_to_parent(int(os.environ[WORKER_PID_VARIABLE]))
-        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-        super().main_work_horse(job, queue)
 
 
 class Watch(threading.Thread):
@@ -184,7 +194,8 @@ class Watch(threading.Thread):
 
 @contextmanager
 def redis_may_be_away() -> Iterator[None]:
+    """It may also be back and have forgotten what RQ asks it for."""
     try:
         yield
-    except RedisError as error:
+    except (RedisError, InvalidJobOperation, NoSuchJobError) as error:
         logger.warning("Redis: %s", error)

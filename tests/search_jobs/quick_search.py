@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import time
+from enum import IntEnum
 
 from diffusion_core.files import write_atomically
 from search_jobs.control import Control
@@ -19,10 +20,18 @@ from search_jobs.spec import Progress
 from solver_store.store import SolverStore
 from tests.search_jobs.builders import outcome, promotion
 
-LINK_S = 0.05
+LINK_S = 0.02
 MIN_SHADE = 0.01
 
-ASLEEP, DEAF, DIVERGED, DISK_FULL, BROKEN, STOPPABLE = range(101, 107)
+
+class Mishap(IntEnum):
+    """Seeds with which something happens."""
+
+    ASLEEP = 101  # in a computation that leaves the interpreter alone
+    DEAF = 102  # in one that does not
+    DIVERGED = 103
+    DISK_FULL = 104
+    BROKEN = 105
 
 
 def shade_of(seed: int, links: int) -> float:
@@ -60,15 +69,15 @@ def _search(claim: Claim, settings: WorkerSettings, control: Control, steps: int
 
 def _misbehave(seed: int, control: Control) -> None:
     match seed:
-        case 101:  # ASLEEP: in a computation that leaves the interpreter alone
+        case Mishap.ASLEEP:
             control.report(Progress(fraction=0.1, stage="search"))
             time.sleep(60)
-        case 102:  # DEAF: in one that does not
+        case Mishap.DEAF:
             control.report(Progress(fraction=0.1, stage="search"))
             ctypes.PyDLL(None).sleep(60)
-        case 103:
+        case Mishap.DIVERGED:
             raise SearchDiverged("the loss is nan after 3 iterations")
-        case 104:
+        case Mishap.DISK_FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/5.safetensors")
-        case 105:
+        case Mishap.BROKEN:
             raise RuntimeError("mat1 and mat2 cannot be multiplied")

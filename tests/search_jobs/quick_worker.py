@@ -2,10 +2,8 @@
 
 import sys
 
-from rq import Queue
-from rq.job import Job
-
 from search_jobs import job as job_module
+from search_jobs.__main__ import log_to_stderr
 from search_jobs.running import run_worker
 from search_jobs.settings import read_worker_settings
 from search_jobs.worker import SearchWorker
@@ -13,14 +11,18 @@ from tests.search_jobs.quick_search import quick_search
 
 
 class QuickWorker(SearchWorker):
-    """Its jobs' processes import this module, too."""
+    program = (sys.executable, "-m", "tests.search_jobs.quick_worker")
 
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        job_module.search = quick_search
-        super().main_work_horse(job, queue)
+
+def main(arguments: list[str]) -> int:
+    log_to_stderr()
+    if not arguments:
+        return 0 if run_worker(read_worker_settings(), QuickWorker) else 1
+    holder, job_id = arguments
+    job_module.search = quick_search
+    job_module.perform(job_id, holder)
+    return 0
 
 
 if __name__ == "__main__":
-    from tests.search_jobs.quick_worker import QuickWorker as Importable
-
-    sys.exit(0 if run_worker(read_worker_settings(), Importable) else 1)
+    sys.exit(main(sys.argv[1:]))
