@@ -31,12 +31,12 @@ STOP_S = 3.0  # for it to write its file and end
 ANSWER_S = 2.0  # for one command
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, answer_s: float = ANSWER_S) -> Redis:
     """A client that says soon when Redis is away. Raises BrokerUnavailable for a malformed URL."""
     try:
         return Redis.from_url(
             url,
-            socket_timeout=ANSWER_S,
+            socket_timeout=answer_s,
             socket_connect_timeout=ANSWER_S,
             retry=Retry(NoBackoff(), 1),  # once: a connection of the pool may be stale
         )

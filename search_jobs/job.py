@@ -11,7 +11,7 @@ from .control import Control
 from .errors import JobCancelled, JobNotFound, LeaseLost, SearchError
 from .job_control import JobControl
 from .job_store import Claim, JobStore
-from .patience import patiently
+from .patience import open_patiently, patiently
 from .settings import WorkerSettings, read_worker_settings
 from .spec import JobState
 
@@ -24,7 +24,7 @@ def perform(job_id: str, holder: str) -> None:
     holder names the worker that this process belongs to.
     """
     settings = read_worker_settings()
-    with closing(patiently(lambda: SolverStore.open(settings.database))) as store:
+    with closing(open_patiently(settings.database)) as store:
         jobs = JobStore(store.database)
         try:
             claim = patiently(lambda: jobs.claim(job_id, holder))

@@ -46,7 +46,7 @@ from .job_rows import (
     read_spec,
     result_row,
 )
-from .job_writes import Claim
+from .job_writes import Claim, Waiting
 from .publishing import publish_outcome
 from .spec import TERMINAL, JobEvent, JobState, Progress, SearchJob, SearchSpec, StepResult
 
@@ -242,11 +242,12 @@ class JobStore:
                 return
         self._queue_again(lapsed, "its worker has not been heard of")
 
-    def queued(self) -> list[str]:
-        """The ids of the jobs that wait for a worker, oldest first."""
-        query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED)
+    def queued(self) -> list[Waiting]:
+        """The jobs that wait for a worker, oldest first."""
+        query = select(jobs.c.id, jobs.c.token).where(jobs.c.state == JobState.QUEUED)
         with self.database.reading() as connection:
-            return list(connection.execute(query.order_by(jobs.c.created_at, jobs.c.id)).scalars())
+            rows = connection.execute(query.order_by(jobs.c.created_at, jobs.c.id))
+            return [Waiting(row.id, row.token) for row in rows]
 
     def is_lost(self, job_id: str, holder: str) -> bool:
         """Whether a worker has no business with a job any more: it has ended, or another has it."""

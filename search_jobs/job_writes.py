@@ -30,6 +30,14 @@ class Claim:
     spec: SearchSpec
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A job that waits for a worker, and the token that it was last claimed with."""
+
+    job_id: str
+    token: int
+
+
 def append_event(connection: Connection, job_id: str, kind: EventKind, data_json: str) -> None:
     """Give it the job's next number; only one transaction writes at a time."""
     last = select(func.max(events.c.number)).where(events.c.job_id == job_id)

@@ -17,6 +17,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import as_text, current_timestamp
 
+from .job_writes import Waiting
+
 QUEUE_NAME = "fewstep-searches"
 PERFORM = "search_jobs.job.perform"
 FAILURE_TTL_S = 60  # for a person to look at; the database keeps the reasons
@@ -29,6 +31,7 @@ _KEPT_FIELDS = frozenset(
     }
 )  # fmt: skip
 _JOB_ID = re.compile(r"[0-9a-z-]{1,32}")
+_MESSAGE_ID = re.compile(rb"([0-9a-z-]{1,32})_([0-9]{1,9})_")
 
 
 class Message(Job):
@@ -83,29 +86,31 @@ def open_queue(redis: Redis) -> Queue:
     return Queue(QUEUE_NAME, connection=redis, job_class=Message, serializer=JSONSerializer)
 
 
-def send(queue: Queue, job_id: str) -> None:
+def send(queue: Queue, waiting: Waiting) -> None:
     """Raises redis.RedisError."""
     queue.enqueue_call(
         PERFORM,
-        args=(job_id,),
-        # A new id each time, so that what is left of an earlier message cannot meet this one.
-        job_id=f"{job_id}_{uuid4().hex}",
+        args=(waiting.job_id,),
+        # New each time, so that what is left of an earlier message cannot meet this one.
+        job_id=f"{waiting.job_id}_{waiting.token}_{uuid4().hex}",
         timeout=-1,
         result_ttl=0,
         failure_ttl=FAILURE_TTL_S,
-        description=job_id,
+        description=waiting.job_id,
     )
 
 
-def known_jobs(queue: Queue) -> set[str]:
-    """The search jobs that Redis will hand to a worker, or has handed to one that is still alive.
+def known_to(redis: Redis) -> set[Waiting]:
+    """What Redis will hand to a worker, or has handed to one that is still alive.
 
+    A job that was claimed since is not meant: its token is another one.
     Raises redis.RedisError.
     """
-    redis = queue.connection
+    queue = open_queue(redis)
     alive = redis.zrangebyscore(queue.started_job_registry.key, current_timestamp(), "+inf")
     messages = [*redis.lrange(queue.key, 0, -1), *alive]
-    return {message.decode(errors="replace").partition("_")[0] for message in messages}
+    matches = [_MESSAGE_ID.match(message) for message in messages]
+    return {Waiting(match[1].decode(), int(match[2])) for match in matches if match}
 
 
 def tidy(queue: Queue) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from time import sleep
 from typing import TypeVar
 
+from solver_store.database import Database
 from solver_store.errors import StoreUnavailable
+from solver_store.migrations import migrate
+from solver_store.store import SolverStore
 
 logger = logging.getLogger(__name__)
 
@@ -24,3 +27,10 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
             logger.warning("waiting for the database: %s", error)
         sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def open_patiently(url: str) -> SolverStore:
+    """The store, once its database answers. Raises StoreUnavailable for a URL that is none."""
+    database = Database.open(url)
+    patiently(lambda: migrate(database))
+    return SolverStore(database)

@@ -14,7 +14,8 @@ from solver_store.database import Database
 from .broker import Broker, connect
 from .errors import BrokerUnavailable
 from .job_store import JobStore
-from .messages import known_jobs, open_queue, send
+from .job_writes import Waiting
+from .messages import known_to, open_queue, send
 from .spec import JobEvent, JobState, SearchJob, SearchSpec
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class SearchQueue:
         job, is_new = self._jobs.submit(spec, idempotency_key)
         if is_new and self._redis is not None:
             try:
-                self._tell(self._redis, job.id)
+                self._tell(self._redis, Waiting(job.id, token=0))
             except RedisError as error:
                 logger.warning("search job %s is kept, but Redis is away: %s", job.id, error)
         return job, is_new
@@ -98,13 +99,13 @@ class SearchQueue:
         if not waiting or self._redis is None:
             return
         try:
-            known = known_jobs(open_queue(self._redis))
-            for job_id in waiting:
-                if job_id not in known:
-                    self._tell(self._redis, job_id)
+            known = known_to(self._redis)
+            for job in waiting:
+                if job not in known:
+                    self._tell(self._redis, job)
         except RedisError as error:
             raise BrokerUnavailable(f"Redis is away: {error}") from error
 
-    def _tell(self, redis: Redis, job_id: str) -> None:
-        if redis.set(f"fewstep:told:{job_id}", 1, nx=True, px=_TELLING_MS):
-            send(open_queue(redis), job_id)
+    def _tell(self, redis: Redis, job: Waiting) -> None:
+        if redis.set(f"fewstep:told:{job.job_id}:{job.token}", 1, nx=True, px=_TELLING_MS):
+            send(open_queue(redis), job)

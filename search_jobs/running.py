@@ -11,12 +11,11 @@ from redis import Redis, RedisError
 from rq.serializers import JSONSerializer
 
 from solver_store.importing import import_published
-from solver_store.store import SolverStore
 
 from .broker import Broker, connect
 from .job_store import JobStore
 from .messages import Message, open_queue
-from .patience import patiently
+from .patience import open_patiently, patiently
 from .queue import SearchQueue
 from .reconciler import Reconciler
 from .settings import WorkerSettings
@@ -38,7 +37,7 @@ def run_worker(settings: WorkerSettings, worker_class: type[SearchWorker] = Sear
     yield_to_others()
     with ExitStack() as closing:
         broker = closing.enter_context(Broker.open(settings.redis_url, settings.home))
-        store = patiently(lambda: SolverStore.open(settings.database))
+        store = open_patiently(settings.database)
         closing.callback(store.close)
         patiently(lambda: import_published(store))
         jobs = JobStore(store.database)
@@ -47,7 +46,7 @@ def run_worker(settings: WorkerSettings, worker_class: type[SearchWorker] = Sear
         reconciler = Reconciler(queue)
         reconciler.start()
         closing.callback(reconciler.stop)
-        redis = connect(broker.url)
+        redis = connect(broker.url, answer_s=WORKER_TTL_S)  # it waits for messages
         closing.callback(redis.close)
         wait_for(redis)
         worker = worker_class(

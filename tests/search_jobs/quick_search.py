@@ -20,7 +20,7 @@ from search_jobs.spec import Progress
 from solver_store.store import SolverStore
 from tests.search_jobs.builders import outcome, promotion
 
-LINK_S = 0.02
+LINK_S = 0.01
 MIN_SHADE = 0.01
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, text
 from search_jobs import job_store
 from search_jobs.errors import JobCancelled, JobFinished, JobNotFound, KeyReused, LeaseLost
 from search_jobs.job_store import MAX_ATTEMPTS, Claim, JobStore
+from search_jobs.job_writes import Waiting
 from search_jobs.spec import JobState, Progress
 from solver_store.errors import NameMismatch, RecordError, StoreDamaged, StoreUnavailable
 from solver_store.store import SolverStore
@@ -114,7 +115,7 @@ def test_jobs_are_listed_newest_first(jobs: JobStore) -> None:
     assert [job.id for job in jobs.jobs(JobState.CANCELLED)] == [made[1]]
     counts = dict.fromkeys(JobState, 0) | {JobState.QUEUED: 2, JobState.CANCELLED: 1}
     assert jobs.counts() == counts
-    assert jobs.queued() == [made[0], made[2]]
+    assert jobs.queued() == [Waiting(made[0], 0), Waiting(made[2], 0)]
 
 
 @pytest.mark.parametrize("job_id", ["none", "", "a\0b", "x" * 500])
@@ -440,7 +441,7 @@ def test_what_a_lost_worker_held_is_queued_again(jobs: JobStore, hurried: JobSto
     jobs.queue_lapsed()
     assert jobs.get(lost.job_id).state == JobState.QUEUED
     assert jobs.get(alive.job_id).state == JobState.RUNNING
-    assert jobs.queued() == [lost.job_id]
+    assert jobs.queued() == [Waiting(lost.job_id, lost.token)]
     told = jobs.events(lost.job_id)[-1]
     assert (told.kind, told.data["reason"]) == ("queued", "its worker has not been heard of")
     started_at = jobs.get(lost.job_id).started_at

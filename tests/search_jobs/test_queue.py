@@ -1,6 +1,8 @@
 """The queue on a real Redis: jobs get to a worker, and none is lost with Redis."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from search_jobs.spec import JobState
 from solver_store.store import SolverStore
 from tests.search_jobs.builders import spec
 from tests.search_jobs.conftest import OpenQueue
+from tests.search_jobs.processes import ROOT
 from tests.service.live import wait_until
 
 
@@ -165,6 +168,17 @@ def test_what_a_worker_is_starting_is_left_to_it(queue: SearchQueue, redis: Redi
     assert waiting(redis) == [job.id]
 
 
+def test_what_a_worker_holds_on_to_though_it_was_lost_is_told_again(
+    queue: SearchQueue, redis: Redis, sqlite_store: SolverStore
+) -> None:
+    """The worker is alive; the process of its job stands still, and its lease has run out."""
+    job, _ = queue.submit(spec())
+    redis.zadd(open_queue(redis).started_job_registry.key, {f"{take(redis).id}:execution": 2e9})
+    JobStore(sqlite_store.database, lease_s=0.0).claim(job.id, "worker")
+    queue.reconcile()
+    assert waiting(redis) == [job.id]
+
+
 def test_what_dead_workers_left_is_forgotten(queue: SearchQueue, redis: Redis) -> None:
     for _ in range(2):
         queue.submit(spec())
@@ -270,3 +284,10 @@ def test_errors_of_redis_never_reach_whoever_asks(open_search_queue: OpenQueue) 
     assert away.get(job.id).state == JobState.QUEUED
     with pytest.raises(SearchError):
         away.reconcile()
+
+
+def test_asking_for_a_search_does_not_need_torch() -> None:
+    program = (
+        "import sys, search_jobs.queue, search_jobs.reconciler; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -14,6 +14,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from search_jobs.broker import Broker
+from search_jobs.job_writes import Waiting
 from search_jobs.messages import QUEUE_NAME, open_queue, send
 from search_jobs.queue import SearchQueue
 from search_jobs.spec import JobState, SearchJob
@@ -27,7 +28,7 @@ from tests.solver_store.builders import euler
 NAME = "glyphs-g2.2-2"
 RESUMED_S = 15.0
 ENDED_S = 2.0
-LINKS = 300  # at least six seconds
+LINKS = 300  # at least three seconds
 
 
 @pytest.fixture
@@ -196,8 +197,8 @@ def test_two_workers_on_one_job_do_it_once(
 ) -> None:
     with WorkerProcess(tmp_path, broker.url), Redis.from_url(broker.url) as redis:
         job_id = submit(queue)
-        send(open_queue(redis), job_id)
-        send(open_queue(redis), job_id)
+        send(open_queue(redis), Waiting(job_id, 0))
+        send(open_queue(redis), Waiting(job_id, 0))
         assert_found(sqlite_store, wait_for_the_end(queue, job_id))
         wait_until(lambda: open_queue(redis).count == 0)
     assert num_attempts(queue, job_id) == 1
