@@ -10,7 +10,8 @@ from solver_store.store import SolverStore
 from .control import Control
 from .errors import JobCancelled, JobNotFound, LeaseLost, SearchError
 from .job_control import JobControl
-from .job_store import Claim, JobStore
+from .job_store import JobStore
+from .job_writes import Claim
 from .patience import open_patiently, patiently
 from .settings import WorkerSettings, read_worker_settings
 from .spec import JobState

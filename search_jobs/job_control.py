@@ -8,7 +8,8 @@ from solver_store.errors import StoreError
 
 from .control import StepOutcome
 from .errors import JobCancelled, LeaseLost
-from .job_store import Claim, JobStore
+from .job_store import JobStore
+from .job_writes import Claim
 from .patience import patiently
 from .spec import Progress, StepResult
 

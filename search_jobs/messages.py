@@ -6,7 +6,7 @@ workers call no function that a message names (worker.py).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -117,15 +117,15 @@ def tidy(queue: Queue) -> None:
     """Forget what dead workers have left. RQ's own way looks at jobs of any kind, also at such as
     name functions. Raises redis.RedisError.
     """
-    redis = queue.connection
+    redis: Any = queue.connection  # its answers are bytes, which its types do not say
     moment = current_timestamp()
     started, failed = queue.started_job_registry.key, queue.failed_job_registry.key
     on_the_way = queue.intermediate_queue_key
-    expired = redis.zrangebyscore(started, 0, moment)
-    alive = [entry.partition(b":")[0] for entry in redis.zrangebyscore(started, moment, "+inf")]
-    stuck = [message for message in redis.lrange(on_the_way, 0, -1) if message not in alive]
+    expired = _messages(redis.zrangebyscore(started, 0, moment))
+    alive = _messages(redis.zrangebyscore(started, moment, "+inf"))
+    stuck = set(redis.lrange(on_the_way, 0, -1)) - alive
     with redis.pipeline() as pipeline:
-        for message in [*(entry.partition(b":")[0] for entry in expired), *stuck]:
+        for message in expired | stuck:
             # Not deleted: one that left the queue this instant is about to be read.
             pipeline.expire(Message.redis_job_namespace_prefix.encode() + message, FAILURE_TTL_S)
         for message in stuck:
@@ -133,3 +133,8 @@ def tidy(queue: Queue) -> None:
         pipeline.zremrangebyscore(started, 0, moment)
         pipeline.zremrangebyscore(failed, 0, moment)
         pipeline.execute()
+
+
+def _messages(executions: Iterable[bytes]) -> set[bytes]:
+    """The ids of messages, without those of their executions."""
+    return {entry.partition(b":")[0] for entry in executions}

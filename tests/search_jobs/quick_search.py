@@ -14,7 +14,7 @@ from enum import IntEnum
 from diffusion_core.files import write_atomically
 from search_jobs.control import Control
 from search_jobs.errors import SearchDiverged
-from search_jobs.job_store import Claim
+from search_jobs.job_writes import Claim
 from search_jobs.settings import WorkerSettings
 from search_jobs.spec import Progress
 from solver_store.store import SolverStore

@@ -13,7 +13,8 @@ from search_jobs.control import Control
 from search_jobs.errors import JobCancelled, LeaseLost
 from search_jobs.job import perform
 from search_jobs.job_control import JobControl
-from search_jobs.job_store import Claim, JobStore
+from search_jobs.job_store import JobStore
+from search_jobs.job_writes import Claim
 from search_jobs.settings import WorkerSettings
 from search_jobs.spec import JobState, Progress
 from solver_store.errors import StoreUnavailable

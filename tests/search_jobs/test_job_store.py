@@ -12,8 +12,8 @@ from sqlalchemy import Engine, event, text
 
 from search_jobs import job_store
 from search_jobs.errors import JobCancelled, JobFinished, JobNotFound, KeyReused, LeaseLost
-from search_jobs.job_store import MAX_ATTEMPTS, Claim, JobStore
-from search_jobs.job_writes import Waiting
+from search_jobs.job_store import MAX_ATTEMPTS, JobStore
+from search_jobs.job_writes import Claim, Waiting
 from search_jobs.spec import JobState, Progress
 from solver_store.errors import NameMismatch, RecordError, StoreDamaged, StoreUnavailable
 from solver_store.store import SolverStore
