@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ def measure_guidance(per_class: int, scales: tuple[float, ...]) -> None:
     }
     _, progress = load_average(CHECKPOINT)
     training = {"steps": progress.step, "minutes": round(progress.seconds / 60, 1)}
-    rows: dict[float, Quality] = {}
+    rows = measured_before(training, count)
     for scale in scales:
         batches = samples(network, count, scale)
         num_batches = math.ceil(count / BATCH_SIZE)
@@ -60,6 +60,21 @@ def measure_guidance(per_class: int, scales: tuple[float, ...]) -> None:
         print(f"guidance {scale}: {asdict(rows[scale])}", flush=True)
         figures = report(rows, real, training)
         write_atomically((json.dumps(figures, indent=2) + "\n").encode(), FIGURES)
+
+
+def measured_before(training: dict[str, Any], count: int) -> dict[float, Quality]:
+    """What is known of these very weights from as many samples: other scales may be added."""
+    try:
+        known = json.loads(FIGURES.read_text())
+    except FileNotFoundError:
+        return {}
+    if known["samples"]["training"] != training or known["parameters"]["samples"] != count:
+        return {}
+    names = [field.name for field in fields(Quality)]
+    return {
+        row["guidance_scale"]: Quality(**{name: row[name] for name in names})
+        for row in known["samples"]["guidance"]
+    }
 
 
 def samples(network: DiT, count: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
@@ -93,7 +108,7 @@ def report(
             "held_out_fonts_frechet_distance": held_out.frechet_distance,
         },
         "samples": {
-            "guidance": [{"guidance_scale": s, **described(q)} for s, q in rows.items()],
+            "guidance": [{"guidance_scale": s, **described(q)} for s, q in sorted(rows.items())],
             "real_glyphs": {name: described(quality) for name, quality in real.items()},
             "judge": json.loads(REPORT.read_text()),
             "training": training,
