@@ -56,7 +56,13 @@ def fewstep(max_rows: int | None = None) -> Iterator[Server]:
 
 
 def settings_variables(home: Path) -> dict[str, str]:
-    return {"FEWSTEP_HOME": str(home), "FEWSTEP_DEVICE": "cpu", "FEWSTEP_MODELS": MODEL}
+    """Serving alone is measured: no searches beside it."""
+    return {
+        "FEWSTEP_HOME": str(home),
+        "FEWSTEP_DEVICE": "cpu",
+        "FEWSTEP_MODELS": MODEL,
+        "FEWSTEP_WORKERS": "0",
+    }
 
 
 @contextmanager
