@@ -11,7 +11,8 @@ from search_jobs.spec import JobState, Method, Objective, Promote
 from ..answers import SearchJobAnswer
 from ..client import Client, Search
 from .common import CommandFailed, add_connection_flags
-from .search_display import Bars, results_table
+from .search_display import Bars
+from .search_results import results_table
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -76,11 +77,10 @@ def follow_job(client: Client, job: SearchJobAnswer) -> None:
 
 def show_end(job: SearchJobAnswer) -> None:
     """The results of a job that has ended. Raises CommandFailed where it has not succeeded."""
-    if job.results:
-        console = Console()
-        console.print(results_table(job.results))
-        for result in job.results:
-            console.print(f"{result.steps} steps: {result.decision}", highlight=False)
+    console = Console()
+    for result in job.results:
+        console.print(results_table(result))
+        console.print(result.decision + "\n", highlight=False, markup=False)
     if job.state is not JobState.SUCCEEDED:
         raise CommandFailed(f"search {job.id} {job.state.value}: {job.error or 'no result'}")
 

@@ -1,6 +1,6 @@
-"""A search on the terminal: live bars, one for each step count, and a table at the end."""
+"""Searches on the terminal: live bars, one for each step count, and lists of jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ..answers import SearchJobAnswer, SearchProgressAnswer, SearchResultAnswer, SearchSpecAnswer
 from ..client import Finished, Found, Progressed, SearchEvent, Started, Stopping, Waiting
+from .search_results import found_name
 
 
 class Bars:
@@ -63,7 +64,7 @@ class Bars:
 
     def _complete(self, result: SearchResultAnswer) -> None:
         if result.steps in self._tasks:
-            told = f"{result.solver.name}/{result.solver.version} {promotion_text(result)}"
+            told = found_name(result)
             self._progress.update(self._tasks[result.steps], completed=1.0, told=told)
 
 
@@ -77,10 +78,6 @@ def progress_text(progress: SearchProgressAnswer) -> str:
     return ", ".join(parts)
 
 
-def promotion_text(result: SearchResultAnswer) -> str:
-    return f"is now {' and '.join(result.promoted)}" if result.promoted else "is kept"
-
-
 def duration_text(seconds: float) -> str:
     """1:02:03, 2:03 or 3 s."""
     minutes, rest = divmod(round(seconds), 60)
@@ -88,21 +85,6 @@ def duration_text(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes:02}:{rest:02}"
     return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
-
-
-def results_table(results: Sequence[SearchResultAnswer]) -> Table:
-    """What was found, with the figures of its evidence side by side."""
-    metrics = _metric_names(results)
-    table = Table("steps", "solver", "aliases", *metrics, box=None, title_justify="left")
-    for result in results:
-        figures = {} if result.evidence is None else result.evidence.metrics
-        table.add_row(
-            str(result.steps),
-            f"{result.solver.name}/{result.solver.version}",
-            ", ".join(result.promoted) or "none",
-            *(f"{figures[name]:.4g}" if name in figures else "" for name in metrics),
-        )
-    return table
 
 
 def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
@@ -120,9 +102,3 @@ def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
             f"{job.created_at:%Y-%m-%d %H:%M}",
         )
     return table
-
-
-def _metric_names(results: Iterable[SearchResultAnswer]) -> list[str]:
-    """Those of any result, in the order in which they come first."""
-    found = [result.evidence.metrics for result in results if result.evidence is not None]
-    return list(dict.fromkeys(name for metrics in found for name in metrics))

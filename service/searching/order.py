@@ -1,5 +1,7 @@
 """A request for a search with every default filled in."""
 
+from diffusion_core.model import ModelCard
+from search_jobs.errors import SearchRefused
 from search_jobs.spec import DEFAULT_BUDGETS, Method, Objective, SearchSpec
 
 from ..assembly import Services
@@ -7,17 +9,14 @@ from ..generation.order import find_model
 from ..problems import blaming
 from ..schemas import SearchRequest
 
-DEFAULT_OBJECTIVES = {
-    Method.DSS: Objective.ENDPOINT,  # the paper knows no other
-    Method.DSS_PLUS: SearchSpec.model_fields["objective"].default,
-}
-
 
 def fill_in(request: SearchRequest, services: Services) -> SearchSpec:
-    """Raises FieldRefused for a model that is not loaded."""
+    """Raises FieldRefused for a model that is not loaded, or an objective that it cannot have."""
     name = services.default_model if request.model is None else request.model
     with blaming("model", name):
         card = find_model(services, name).card
+    with blaming("objective", request.objective):
+        objective = _objective(request, card)
     guidance_scale = request.guidance_scale
     if guidance_scale is None:
         guidance_scale = card.default_guidance_scale
@@ -26,8 +25,22 @@ def fill_in(request: SearchRequest, services: Services) -> SearchSpec:
         steps=tuple(request.steps),
         guidance_scale=float(guidance_scale),
         method=request.method,
-        objective=request.objective or DEFAULT_OBJECTIVES[request.method],
+        objective=objective,
         budget=DEFAULT_BUDGETS[request.method] if request.budget is None else request.budget,
         seed=request.seed,
         promote=request.promote,
     )
+
+
+def _objective(request: SearchRequest, card: ModelCard) -> Objective:
+    """Raises SearchRefused here already: the search itself would find out later."""
+    only_endpoint = None
+    if request.method is Method.DSS:
+        only_endpoint = "the method dss knows no other"
+    elif card.critic is None:
+        only_endpoint = f"{card.name} ships no critic for another"
+    if request.objective is None:
+        return Objective.ENDPOINT if only_endpoint else Objective.MIXTURE
+    if only_endpoint and request.objective is not Objective.ENDPOINT:
+        raise SearchRefused(f"must be endpoint: {only_endpoint}")
+    return request.objective

@@ -1,12 +1,29 @@
-"""Searches as a worker would do them, without a worker: what it writes into the database."""
+"""Searches: posted, ended, and worked on as a worker would, by what it writes."""
+
+from typing import Any
+
+import httpx
 
 from search_jobs.control import Promotion, StepOutcome
 from search_jobs.job_store import JobStore
 from search_jobs.job_writes import Claim
-from search_jobs.spec import Progress, StepResult
+from search_jobs.spec import JobState, Progress, StepResult
+from service.answers import SearchJobAnswer
 from service.assembly import Services
-from solver_store.records import CHAMPION, Evidence, Target
+from solver_store.records import FAITHFUL, Evidence, Target
 from solver_store.table import Prediction, SolverTable
+
+
+def post(http: httpx.Client, **body: Any) -> SearchJobAnswer:
+    response = http.post("/search-jobs", json={"steps": 5} | body)
+    assert response.status_code == 202, response.text
+    return SearchJobAnswer.model_validate_json(response.content, extra="forbid")
+
+
+def end(http: httpx.Client, job_id: str, how: str = "cancel") -> SearchJobAnswer:
+    response = http.post(f"/search-jobs/{job_id}/{how}")
+    assert response.status_code == 200, response.text
+    return SearchJobAnswer.model_validate_json(response.content, extra="forbid")
 
 
 class Worker:
@@ -16,6 +33,10 @@ class Worker:
         self.jobs = JobStore(services.store.database)
         self.store = services.store
         self.digest = services.models["tiny"].digest
+
+    def waiting(self) -> list[str]:
+        """The ids of the jobs that wait for a worker."""
+        return [job.id for job in self.jobs.jobs(JobState.QUEUED)]
 
     def claim(self, job_id: str) -> Claim:
         claim = self.jobs.claim(job_id, "a worker")
@@ -33,13 +54,18 @@ class Worker:
         )
         self.jobs.report(claim, progress)
 
-    def publish(self, claim: Claim, steps: int) -> StepResult:
-        """Euler's table, promoted to champion."""
+    def publish(self, claim: Claim, steps: int, alias: str = FAITHFUL) -> StepResult:
+        """Euler's table; other tests need not know, unless it becomes the champion."""
         spec = claim.spec
         target = Target(spec.model, spec.guidance_scale)
         name = target.solver_name(steps)
         evidence = Evidence(
-            spec.model, self.digest, steps, spec.guidance_scale, {"endpoint_rmse": 0.125}
+            spec.model,
+            self.digest,
+            steps,
+            spec.guidance_scale,
+            metrics={"endpoint_rmse": 0.125},
+            details={"rivals": [{"name": "ab2", "metrics": {"endpoint_rmse": 0.0625}}]},
         )
         outcome = StepOutcome(
             steps=steps,
@@ -48,8 +74,8 @@ class Worker:
             table=euler(steps),
             source={"kind": "search", "job": claim.job_id},
             evidence=(evidence,),
-            promotions=(Promotion(CHAMPION, None, "the first"),),
-            decision="Promoted: there was no champion.",
+            promotions=(Promotion(alias, None, "the first"),),
+            decision=f"Promoted: there was no {alias}.",
         )
         return self.jobs.publish(claim, outcome)
 

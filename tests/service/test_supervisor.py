@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from search_jobs import broker
 from search_jobs.errors import BrokerUnavailable
@@ -52,7 +53,7 @@ def own_home(home: Path, tmp_path: Path) -> dict[str, object]:
 
 
 @on_linux
-def test_a_server_s_workers_do_its_searches_and_are_restarted(
+def test_a_killed_worker_is_restarted_and_what_it_finds_is_served(
     start_server: StartServer, own_home: dict[str, object]
 ) -> None:
     with start_server(**own_home, workers=1) as live, httpx.Client(base_url=live.url) as http:
@@ -65,8 +66,12 @@ def test_a_server_s_workers_do_its_searches_and_are_restarted(
         job = http.post("/search-jobs", json=body).json()
         url = f"/search-jobs/{job['id']}"
         wait_until(lambda: http.get(url).json()["state"] in TERMINAL)
-        events = http.get(f"{url}/events").text
-        assert "event: started" in events
+        job = http.get(url).json()
+        assert job["state"] == "succeeded", job
+        (result,) = job["results"]
+        solver = result["solver"]
+        image = {"class_id": 0, "steps": 2, "solver": f"{solver['name']}/{solver['version']}"}
+        assert http.post("/generate", json=image).json()["solver"] == solver
         left = children(os.getpid()) & {
             *supervisor.worker_pids,
             *redis_pids(live.services.settings.home),
@@ -76,8 +81,6 @@ def test_a_server_s_workers_do_its_searches_and_are_restarted(
 
 
 def redis_pids(home: Path) -> list[int]:
-    from redis import Redis
-
     with Redis.from_url(f"unix://{home / 'redis' / 'redis.sock'}") as redis:
         return [redis.info("server")["process_id"]]
 
@@ -116,8 +119,8 @@ def test_a_server_without_workers_starts_no_process(
 
 
 @contextmanager
-def serving(home: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
-    """A server process whose worker is ready for search jobs."""
+def serving(home: Path, model: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process whose worker is ready for search jobs, and its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "serve", "--home", str(home), "--models", str(model)],
         env={
@@ -133,13 +136,26 @@ def serving(home: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
     )
     try:
         assert process.stderr is not None
+        url = ""
         for line in process.stderr:
+            if found := re.search(r"ready on (http://\S+)", line):
+                url = found[1]
             if "is ready for search jobs" in line:
                 break
-        yield process
+        yield process, url
     finally:
         process.kill()
         process.communicate()
+
+
+def family_at_work(server: subprocess.Popen[str], url: str) -> set[int]:
+    """The children of a server while it searches: Redis, a worker, and the process of the job."""
+    endless = {"steps": 10, "budget": 100_000_000, "objective": "endpoint"}
+    job_id = httpx.post(f"{url}/search-jobs", json=endless).json()["id"]
+    wait_until(lambda: len(children(server.pid)) == 3)
+    job_url = f"{url}/search-jobs/{job_id}"
+    wait_until(lambda: httpx.get(job_url).json()["progress"]["stage"] != "waiting")
+    return children(server.pid)
 
 
 @on_linux
@@ -147,9 +163,8 @@ def serving(home: Path, model: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_signal_ends_the_server_and_all_its_children(
     home: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with serving(tmp_path, home / "models" / "tiny") as process:
-        family = children(process.pid)
-        assert len(family) == 2  # Redis and a worker
+    with serving(tmp_path, home / "models" / "tiny") as (process, url):
+        family = family_at_work(process, url)
         started = time.monotonic()
         process.send_signal(number)
         assert process.wait(10) == 0
@@ -159,9 +174,8 @@ def test_a_signal_ends_the_server_and_all_its_children(
 
 @on_linux
 def test_a_server_that_is_killed_takes_its_children_along(home: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, home / "models" / "tiny") as process:
-        family = children(process.pid)
-        assert len(family) == 2
+    with serving(tmp_path, home / "models" / "tiny") as (process, url):
+        family = family_at_work(process, url)
         process.kill()
         wait_until(lambda: not any(is_alive(pid) for pid in family))
 
