@@ -1,7 +1,7 @@
 """What is searched, and how a job stands: the values that cross every border of a search.
 
-    SearchSpec      what a client asks for: one model, one guidance scale, several step counts
-    SearchJob       a spec on its way: its state, its progress, its results
+SearchSpec      what a client asks for: one model, one guidance scale, several step counts
+SearchJob       a spec on its way: its state, its progress, its results
 """
 
 from datetime import datetime
