@@ -15,6 +15,7 @@ from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from diffusion_core.select import SolverSelector
 from search_jobs.queue import SearchQueue
 from solver_store.importing import import_published
+from solver_store.shipped import SHIPPED_SOLVERS, import_shipped
 from solver_store.store import SolverStore
 
 from .engine.engine import Engine
@@ -59,6 +60,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
         models = load_models(settings)
+        for folder in choose_models(settings):
+            import_shipped(store, folder.path / SHIPPED_SOLVERS, models[folder.card.name].digest)
         metrics = Metrics(models.keys())
         engine = Engine(
             list(models.values()),

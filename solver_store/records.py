@@ -85,6 +85,12 @@ class Evidence:
             "created_at": self.created_at.isoformat(),
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Evidence":
+        """The inverse of as_dict. Raises RecordError, ValueError, KeyError, TypeError."""
+        created_at = datetime.fromisoformat(values["created_at"])
+        return cls(**{**values, "created_at": created_at})
+
 
 @dataclass(frozen=True)
 class SolverVersion:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from search_jobs.spec import DEFAULT_BUDGETS, Objective
 from training.bundle import write_bundle, write_samples
 from training.classifier import train_classifier
 from training.critic import train_critic
@@ -12,6 +13,7 @@ from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
 from training.generator import train_generator
 from training.guidance import SCALES, measure_guidance
 from training.notice import write_notice
+from training.solvers import search_solvers
 from training.statistics import write_reference_features, write_statistics
 
 
@@ -30,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
     classifier.add_argument("--steps", type=int, default=2500)
     critic = commands.add_parser("critic", help="train the network that searches descend")
     critic.add_argument("--steps", type=int, default=2000)
+    solvers = commands.add_parser("solvers", help="search the solvers that ship with the model")
+    solvers.add_argument("--steps", type=int, nargs="+", default=[4, 5, 6, 8, 10])
+    solvers.add_argument("--guidance", type=float, help="default: the card's")
+    solvers.add_argument("--objective", type=Objective, default=Objective.MIXTURE)
+    solvers.add_argument("--budget", type=int, default=DEFAULT_BUDGETS["dss-plus"])
     commands.add_parser("bundle", help="write the shipped card and weights")
     commands.add_parser("notice", help="write the licence notes of the fonts")
     commands.add_parser("samples", help="write the shipped sheet of samples")
@@ -59,6 +66,9 @@ def main() -> None:
             write_reference_features()
         case "guidance":
             measure_guidance(options.per_class, tuple(options.scales or SCALES))
+        case "solvers":
+            chosen = (options.guidance, options.objective, options.budget)
+            search_solvers(tuple(options.steps), *chosen)
         case "bundle":
             write_bundle()
         case "notice":

@@ -1,6 +1,7 @@
 """One call: a problem and a number of steps in, a table out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ from .teacher import Teacher, Tick
 
 PAPER_SCHEDULES = {"rectified-flow": "rectified-flow", "vp": "vp", "ddpm": "vp"}
 PAPER_TEACHERS = {"rectified-flow": "euler", "vp": "ddim"}
+TEACHER_SHARE, TRIAL_SHARE = 0.25, 0.1  # of a budget, at most
 
 
 def search(
@@ -71,10 +73,11 @@ def search(
         space: Space = PaperSpace(PAPER_SCHEDULES[problem.kind.schedule], steps)
         descent = Descent(space, aim, recipe, budget, start="uniform", checkpoint=checkpoint)
         return descent.run(watch)
+    recipe = affordable(recipe, budget)
     aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
     candidates = starts(problem.kind.schedule, steps, known or {})
-    if not recipe.try_starts:
-        candidates = candidates[:1]
+    num_tried = int(TRIAL_SHARE * budget) // aim.trial_cost(steps) if recipe.try_starts else 1
+    candidates = candidates[: max(1, num_tried)]
     is_resumed = checkpoint is not None and checkpoint.exists()  # what it started with is in there
     start = candidates[0] if is_resumed else choose(candidates, aim.trial)
     descent = Descent(
@@ -87,6 +90,13 @@ def search(
         checkpoint=checkpoint,
     )
     return descent.run(watch)
+
+
+def affordable(recipe: Recipe, budget: int) -> Recipe:
+    """With as many of the teacher's samples as a share of the budget pays for; a batch at least."""
+    paid = int(TEACHER_SHARE * budget) // recipe.teacher_steps
+    samples = max(recipe.batch_size, min(recipe.teacher_samples, paid))
+    return replace(recipe, teacher_samples=samples)
 
 
 def _paper_objective(problem: Problem, batches: Batches, recipe: Recipe) -> TrajectoryObjective:
