@@ -1,5 +1,6 @@
 """A spec becomes published versions: search, measurement, decision, on a tiny model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,8 @@ def test_stopped_it_publishes_the_best_so_far(resources: SearchResources) -> Non
 def test_a_worse_candidate_stays_a_version(resources: SearchResources) -> None:
     run_spec(SPEC, resources, Direct(resources.store))
     short = Direct(resources.store)
-    run_spec(SPEC.model_copy(update={"budget": 100, "method": Method.DSS}), resources, short)
+    spec = SPEC.model_copy(update={"budget": 100, "method": Method.DSS})
+    run_spec(spec, replace(resources, workspace=resources.workspace / "another"), short)
     result = short.results[3]
     assert result.promoted == ()
     assert "not champion" in result.decision.lower()
