@@ -6,7 +6,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..answers import SearchJobAnswer, SearchProgressAnswer, SearchResultAnswer, SearchSpecAnswer
 from ..client import Finished, Found, Progressed, SearchEvent, Started, Stopping, Waiting
@@ -89,7 +89,9 @@ def duration_text(seconds: float) -> str:
 
 def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
     """Jobs at a glance."""
-    table = Table("id", "state", "model", "steps", "guidance", "method", "", "posted", box=None)
+    id_column = Column("id", no_wrap=True, overflow="ignore", min_width=19)  # to be typed again
+    rest = ("state", "model", "steps", "guidance", "method", "", "posted")
+    table = Table(id_column, *rest, box=None)
     for job in jobs:
         table.add_row(
             job.id,

@@ -120,7 +120,10 @@ def _find_version(client: Client, text: str) -> SolverVersionAnswer:
     """Raises CommandFailed where a plain name has no champion."""
     name, version = _split(text)
     if version is None:
-        version = client.solver(name).aliases.get("champion")
+        entry = client.solver(name)
+        if entry.kind == "classical":
+            raise CommandFailed(f"{name} is classical: its table is made for each number of steps")
+        version = entry.aliases.get("champion")
     if version is None:
         raise CommandFailed(f"{name} has no champion; say which version: {name}/1")
     return client.solver_version(name, version)

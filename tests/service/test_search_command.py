@@ -188,3 +188,12 @@ def test_bars_show_share_loss_and_remaining_time(client: Client, worker: Worker)
 
 def test_durations_read_like_a_clock() -> None:
     assert [duration_text(s) for s in (0.4, 59.4, 61, 3723)] == ["0 s", "59 s", "1:01", "1:02:03"]
+
+
+def test_the_id_of_a_job_is_whole_on_a_narrow_terminal(
+    client: Client, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    job = client.search(Search(steps=[4, 5, 6, 7, 8, 9, 10]))
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["jobs", "list"]) == 0
+    assert job.id in capsys.readouterr().out
