@@ -20,6 +20,8 @@ from .reporting import Reporter
 from .search import Descended, Step, search
 from .spec import Objective, SearchSpec, StepResult
 
+USUAL_CONTENDERS = 6  # measured in full, with the screening and the converged solutions
+
 
 @dataclass(frozen=True)
 class SearchResources:
@@ -111,7 +113,10 @@ class StepRun:
         return self._control.should_stop()
 
     def _evaluating(self, done: int, of: int, what: str) -> None:
-        self._reporter.evaluating(self.steps, done, of)
+        """What there is to measure is found out on the way: `of` grows."""
+        rows = self.steps * self._subject.rows_per_sample
+        expected = USUAL_CONTENDERS * EvaluationPlan().num_samples * rows
+        self._reporter.evaluating(self.steps, done, max(of, expected))
 
     def _outcome(self, found: Descended, assessment: Assessment) -> StepOutcome:
         target = Target(self.spec.model, self.spec.guidance_scale)
