@@ -50,7 +50,7 @@ class SearchSpec(BaseModel):
     ]
     guidance_scale: Annotated[float, Field(ge=0, le=MAX_GUIDANCE_SCALE)]
     method: Annotated[Method, Field(strict=False)] = Method.DSS_PLUS
-    objective: Annotated[Objective, Field(strict=False)] = Objective.MIXTURE
+    objective: Annotated[Objective, Field(strict=False)] = Objective.ENDPOINT
     budget: Annotated[
         int,
         Field(ge=MIN_BUDGET, le=MAX_BUDGET, description="Network evaluations per step count."),

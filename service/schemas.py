@@ -214,7 +214,7 @@ class SearchRequest(Closed):
         Annotated[Objective, Field(strict=False)] | None,
         Field(
             description="`endpoint`: close to the converged ODE; `distribution`: features of real "
-            "images; `mixture`: both. Default: the method's."
+            "images; `mixture`: both. Default: endpoint."
         ),
     ] = None
     budget: Annotated[

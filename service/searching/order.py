@@ -40,7 +40,7 @@ def _objective(request: SearchRequest, card: ModelCard) -> Objective:
     elif card.critic is None:
         only_endpoint = f"{card.name} ships no critic for another"
     if request.objective is None:
-        return Objective.ENDPOINT if only_endpoint else Objective.MIXTURE
+        return Objective.ENDPOINT
     if only_endpoint and request.objective is not Objective.ENDPOINT:
         raise SearchRefused(f"must be endpoint: {only_endpoint}")
     return request.objective
