@@ -6,6 +6,7 @@
 Serving and searching call the same `predict` and `update`.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -230,10 +231,8 @@ def sample(
 
     Differentiable in the program's numbers.
     """
-    x = noise
-    for x in trajectory(network, program, noise, class_label, guidance):  # noqa: B007
-        pass
-    return x
+    # The last of the states; the others are let go as they pass.
+    return deque(trajectory(network, program, noise, class_label, guidance), maxlen=1).pop()
 
 
 def sample_table(

@@ -1,7 +1,7 @@
 """The parts of a running server, put together from its settings and taken apart again."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
         import_published(store)
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
-        models = load_models(settings)
-        for folder in choose_models(settings):
+        folders = choose_models(settings)
+        models = load_models(folders, settings)
+        for folder in folders:
             import_shipped(store, folder.path / SHIPPED_SOLVERS, models[folder.card.name].digest)
         metrics = Metrics(models.keys())
         engine = Engine(
@@ -103,12 +104,12 @@ def make_home(home: Path) -> None:
         raise SettingInvalid(f"{PREFIX}HOME: {home}: {error.strerror}") from None
 
 
-def load_models(settings: Settings) -> dict[str, LoadedModel]:
-    """Raises SettingInvalid where there is none, ModelInvalid where one is broken."""
+def load_models(folders: Sequence[ModelFolder], settings: Settings) -> dict[str, LoadedModel]:
+    """Raises SettingInvalid where the device is not there, ModelInvalid where a model is broken."""
     device = choose_device(settings.device)
     dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
     models = {}
-    for folder in choose_models(settings):
+    for folder in folders:
         models[folder.card.name] = load_model(folder, device, dtype)
         logger.info("loaded %s on %s", folder.card.name, device)
     return models

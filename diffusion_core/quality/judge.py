@@ -2,10 +2,11 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save
@@ -42,11 +43,25 @@ class Quality:
     frechet_distance: float
 
 
+class Classifier(Protocol):
+    """Reads images (B, 3, H, W) in [-1, 1]."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, D): what distances compare."""
+
+    @property
+    def classify(self) -> Callable[[Tensor], Tensor]:
+        """Features (B, D) -> logits (B, K)."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All that its answers depend on."""
+
+
 @dataclass(frozen=True, eq=False)
 class Judge:
     """The classifier that ships with a model, and real images as it sees them."""
 
-    classifier: GlyphClassifier
+    classifier: Classifier
     reference: FeatureStatistics
     real_features: Tensor | None = None  # (R, 128) of some real images; None where none ship
 
@@ -70,8 +85,7 @@ class Judge:
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What `features` and `classify` say, in one pass: (B, 128) and (B,)."""
         features = self.classifier.features(images.clamp(-1, 1))
-        logits: Tensor = self.classifier.classify(features)
-        return features, logits.argmax(1)
+        return features, self.classifier.classify(features).argmax(1)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> (B, 128); images are clipped, as a PNG clips them."""

@@ -17,7 +17,7 @@ from diffusion_core.checkpoint import load_checkpoint, save_checkpoint
 from diffusion_core.coefficients import Coefficients
 from solver_store.table import SolverTable
 
-from ..errors import SearchDiverged
+from ..errors import SearchDiverged, SearchRefused
 from .objectives import Objective
 from .problem import rematerialised
 from .recipe import Recipe
@@ -166,7 +166,8 @@ class Descent:
         state.seconds += seconds
         state.first_loss = loss if state.first_loss is None else state.first_loss
         state.loss = loss if state.loss is None else state.loss + SMOOTHING * (loss - state.loss)
-        state.best_loss = min(state.loss, state.best_loss or math.inf)
+        best = math.inf if state.best_loss is None else state.best_loss
+        state.best_loss = min(state.loss, best)
         self._losses.append(loss)
 
     def _told(self) -> Step:
@@ -212,9 +213,13 @@ class Descent:
             save_checkpoint(self._checkpoint, self._modules(), self._optimizer, vars(self._state))
 
     def _restore(self) -> None:
-        if self._checkpoint is not None and self._checkpoint.exists():
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return
+        try:
             progress = load_checkpoint(self._checkpoint, self._modules(), self._optimizer)
-            self._state = State(**progress)
+        except RuntimeError as error:  # torch's report of missing, unknown or misshapen tensors
+            raise SearchRefused(f"{self._checkpoint} is of another search: {error}") from error
+        self._state = State(**progress)
 
 
 def iteration_cost(objective: Objective, recipe: Recipe, steps: int) -> int:

@@ -76,17 +76,18 @@ def search(
     recipe = affordable(recipe, budget)
     aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
     candidates = starts(problem.kind.schedule, steps, known or {})
-    num_tried = int(TRIAL_SHARE * budget) // aim.trial_cost(steps) if recipe.try_starts else 1
+    num_tried = int(TRIAL_SHARE * budget) // aim.trial_cost(steps) if recipe.try_starts else 0
     candidates = candidates[: max(1, num_tried)]
+    has_choice = len(candidates) > 1
     is_resumed = checkpoint is not None and checkpoint.exists()  # what it started with is in there
-    start = candidates[0] if is_resumed else choose(candidates, aim.trial)
+    start = choose(candidates, aim.trial) if has_choice and not is_resumed else candidates[0]
     descent = Descent(
         Superset.starting_at(start.coefficients, problem.kind.schedule, recipe.free, recipe.base),
         aim,
         recipe,
         budget,
         start=start.name,
-        spent=len(candidates) * aim.trial_cost(steps),
+        spent=len(candidates) * aim.trial_cost(steps) if has_choice else 0,
         checkpoint=checkpoint,
     )
     return descent.run(watch)

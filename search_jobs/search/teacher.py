@@ -24,8 +24,8 @@ from .problem import Problem
 
 BLOCK = 32  # endpoints in a file, and in a forward
 MAX_TEACHER_SEEDS = 2**20
-# On the bundled model with guidance 1.5 its end is within some 1e-3 at 32 steps, where
-# Adams-Bashforth 4 over uniform times needs hundreds: the velocity turns quickest near the data.
+# On the bundled model with guidance 1.5 its end is .002 (root mean square) from the ODE's at 32
+# steps, where Adams-Bashforth 4 over uniform times is still .007 away at 64.
 SOLVER = "unipc-3-lambda"
 
 Tick = Callable[[int, int], None]  # told how many endpoints there are, of how many

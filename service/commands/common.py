@@ -2,8 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Callable
+from typing import TypeAlias
 
-from ..client import DEFAULT_URL
+from ..client import DEFAULT_URL, Client
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+Command = Callable[[Client, argparse.Namespace], None]
 
 
 class CommandFailed(Exception):
@@ -22,3 +28,18 @@ def add_connection_flags(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="where the server asks for one (FEWSTEP_API_KEY)",
     )
+
+
+def add_server_command(
+    actions: Commands, name: str, help_text: str, run: Command
+) -> argparse.ArgumentParser:
+    """A subcommand that runs with a client of the server that its flags name."""
+    parser = actions.add_parser(name, help=help_text)
+    add_connection_flags(parser)
+
+    def connect_and_run(arguments: argparse.Namespace) -> None:
+        with Client(arguments.url, arguments.api_key) as client:
+            run(client, arguments)
+
+    parser.set_defaults(run=connect_and_run)
+    return parser

@@ -14,14 +14,12 @@ from search_jobs.settings import PREFIX, WorkerSettings, read_worker_settings
 from solver_store.records import MAX_GUIDANCE_SCALE
 from solver_store.table import MAX_NFE
 
-from .common import CommandFailed
+from .common import CommandFailed, Commands
 
 if TYPE_CHECKING:
     from search_jobs.evaluate import Tell
 
     from .comparison import Comparison
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 SETTINGS = ("home", "database_url", "device", "threads")
 MIN_SAMPLES, MAX_SAMPLES = 40, 1_000_000
@@ -31,7 +29,7 @@ WIDTH_IN_FILES = 120  # columns
 N = TypeVar("N", int, float)
 
 
-def add_command(commands: "Commands") -> None:
+def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="compare solvers on a model; needs no server",

@@ -5,20 +5,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..client import Client, Done, Event, Lost, Made, Order, Queued, Stepped
-from .common import CommandFailed, add_connection_flags
+from .common import CommandFailed, Commands, add_connection_flags
 from .contact_sheet import contact_sheet
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_command(commands: "Commands") -> None:
+def add_command(commands: Commands) -> None:
     parser = commands.add_parser("generate", help="make images of one class")
     parser.add_argument("class_id", nargs="?", type=int, help="index of the class")
     parser.add_argument("--class-name", help="the class by its name instead")

@@ -1,8 +1,6 @@
 """fewstep jobs list | show | follow | cancel | stop"""
 
 import argparse
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -10,20 +8,15 @@ from search_jobs.spec import JobState
 
 from ..answers import SearchJobAnswer
 from ..client import Client
-from .common import add_connection_flags
+from .common import Commands, add_server_command
 from .search import follow_job
 from .search_display import jobs_table
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-Command = Callable[[Client, argparse.Namespace], None]
-
-
-def add_commands(commands: "Commands") -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser("jobs", help="the searches of the server")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = _add(actions, "list", "the newest", _list)
+    listing = add_server_command(actions, "list", "the newest", _list)
     listing.add_argument("--state", type=JobState, choices=list(JobState), help="only these")
     for name, help_text, run in (
         ("show", "one of them, as JSON", _show),
@@ -31,19 +24,7 @@ def add_commands(commands: "Commands") -> None:
         ("cancel", "end it", _cancel),
         ("stop", "end it now and keep the best so far", _stop),
     ):
-        _add(actions, name, help_text, run).add_argument("id")
-
-
-def _add(actions: "Commands", name: str, help_text: str, run: Command) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=help_text)
-    add_connection_flags(parser)
-
-    def connect_and_run(arguments: argparse.Namespace) -> None:
-        with Client(arguments.url, arguments.api_key) as client:
-            run(client, arguments)
-
-    parser.set_defaults(run=connect_and_run)
-    return parser
+        add_server_command(actions, name, help_text, run).add_argument("id")
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -10,15 +9,12 @@ from search_jobs.spec import JobState, Method, Objective, Promote
 
 from ..answers import SearchJobAnswer
 from ..client import Client, Search
-from .common import CommandFailed, add_connection_flags
+from .common import CommandFailed, Commands, add_connection_flags
 from .search_display import Bars
 from .search_results import results_table
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_command(commands: "Commands") -> None:
+def add_command(commands: Commands) -> None:
     parser = commands.add_parser("search", help="search better solvers of a model")
     parser.add_argument("model", nargs="?", help="default: the server's")
     parser.add_argument(

@@ -3,46 +3,42 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from ..answers import SolverVersionAnswer
 from ..client import Client
-from .common import CommandFailed, add_connection_flags
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-Command = Callable[[Client, argparse.Namespace], None]
+from .common import CommandFailed, Commands, add_server_command
 
 IMPORTED_FIELDS = ("name", "table", "paper_form", "target", "note")
 
 
-def add_commands(commands: "Commands") -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser("solvers", help="the solvers that the server knows")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
-    listing = _add(actions, "list", "all of them", _list)
+    listing = add_server_command(actions, "list", "all of them", _list)
     listing.add_argument("--model", help="only what runs on this model")
     listing.add_argument("--steps", type=int, help="only what takes so many steps")
 
-    showing = _add(actions, "show", "one name with its versions, or NAME/VERSION", _show)
+    showing = add_server_command(
+        actions, "show", "one name with its versions, or NAME/VERSION", _show
+    )
     showing.add_argument("name", metavar="NAME[/VERSION]")
 
-    importing = _add(actions, "import", "keep a table from a JSON file", _import)
+    importing = add_server_command(actions, "import", "keep a table from a JSON file", _import)
     importing.add_argument("file", type=Path, help="{name, table} or {name, paper_form}")
     importing.add_argument("--name", help="another name than the file's")
     importing.add_argument("--note", help="where it comes from")
 
-    exporting = _add(actions, "export", "write a version as a JSON file", _export)
+    exporting = add_server_command(actions, "export", "write a version as a JSON file", _export)
     exporting.add_argument("name", metavar="NAME[/VERSION]", help="default: its champion")
     exporting.add_argument("-o", "--output", type=Path, help="default: stdout")
 
-    promoting = _add(actions, "promote", "point an alias at a version", _promote)
+    promoting = add_server_command(actions, "promote", "point an alias at a version", _promote)
     promoting.add_argument("name")
     promoting.add_argument("version", type=int)
     promoting.add_argument("--alias", default="champion", help="champion (default), faithful …")
@@ -50,18 +46,6 @@ def add_commands(commands: "Commands") -> None:
         "--expected", type=int, help="where it points now; default: as the server says"
     )
     promoting.add_argument("--note", default="", help="why")
-
-
-def _add(actions: "Commands", name: str, help_text: str, run: Command) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=help_text)
-    add_connection_flags(parser)
-
-    def connect_and_run(arguments: argparse.Namespace) -> None:
-        with Client(arguments.url, arguments.api_key) as client:
-            run(client, arguments)
-
-    parser.set_defaults(run=connect_and_run)
-    return parser
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:

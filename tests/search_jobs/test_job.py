@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -170,7 +171,7 @@ def test_a_cancelled_search_is_told_so_whatever_it_does(
             lambda: control.publish(outcome()),
             lambda: control.result(3),
         ):
-            wait_until(lambda act=act: raises(act, JobCancelled))  # type: ignore[misc]
+            wait_until(partial(raises, act, JobCancelled))
             ended.append(act)
         act()
 

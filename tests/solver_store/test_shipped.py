@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ DIGEST = "ab" * 32
 TARGET = Target("glyphs", 1.3)
 
 
-def shipped(nfe: int = 4, **changes: object) -> ShippedSolver:
+def shipped(nfe: int = 4, **changes: Any) -> ShippedSolver:
     solver = ShippedSolver(
         name=TARGET.solver_name(nfe),
         target=TARGET,
@@ -25,7 +26,7 @@ def shipped(nfe: int = 4, **changes: object) -> ShippedSolver:
         source=SOURCE,
         evidence=(Evidence("glyphs", DIGEST, nfe, 1.3, {"frechet_distance": 20.5}),),
     )
-    return replace(solver, **changes)  # type: ignore[arg-type]
+    return replace(solver, **changes)
 
 
 def write(folder: Path, *solvers: ShippedSolver) -> Path:

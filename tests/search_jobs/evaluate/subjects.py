@@ -1,5 +1,7 @@
 """Subjects whose figures are known: a network in closed form, and a judge that looks at pixels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,10 +30,10 @@ def pixel_judge() -> Judge:
     """Real images are the exact ends of other noises than any evaluation's."""
     noise = torch.randn((NUM_REAL, *SHAPE), generator=torch.Generator().manual_seed(0))
     features = PixelJudge().features(exact_ends(noise).clamp(-1, 1))
-    return Judge(PixelJudge(), FeatureStatistics.of(features), features)  # type: ignore[arg-type]
+    return Judge(PixelJudge(), FeatureStatistics.of(features), features)
 
 
-def gaussian_subject(judge: Judge | None = None, **changes: object) -> Subject:
+def gaussian_subject(judge: Judge | None = None, **changes: Any) -> Subject:
     problem = gaussian_problem(**{"identity": IDENTITY, **changes})
     return Subject("gauss", problem, get_decoder("pixels"), judge)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,13 +34,13 @@ def test_what_is_in_the_cache_is_not_computed_again(tmp_path: Path) -> None:
     "change", [{"identity": "others"}, {"guidance_scale": 1.5, "null_class": 4}]
 )
 def test_another_network_or_guidance_has_endpoints_of_its_own(
-    change: dict[str, object], tmp_path: Path
+    change: dict[str, Any], tmp_path: Path
 ) -> None:
     network = GaussianVelocity()
     problem = gaussian_problem(network=network, identity="weights")
     Teacher.of(problem, tmp_path).endpoints(1)
     asked = network.rows
-    Teacher.of(replace(problem, **change), tmp_path).endpoints(1)  # type: ignore[arg-type]
+    Teacher.of(replace(problem, **change), tmp_path).endpoints(1)
     assert network.rows > asked
 
 
