@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffusion_core.errors import DiffusionError
+from diffusion_core.settings import add_flags, given_flags, variable
 from solver_store.errors import StoreError
 
 from .errors import SearchError
-from .settings import PREFIX, add_flags, given_flags, read_worker_settings
+from .settings import WorkerSettings, read_worker_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,11 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     worker = commands.add_parser(
         "worker", help="take search jobs", description="Every flag is also a variable."
     )
-    add_flags(worker)
+    add_flags(worker, WorkerSettings)
     worker.set_defaults(run=_work)
     run = commands.add_parser("run", help="search here and now, without server or Redis")
     run.add_argument("spec", type=Path, help="JSON, as POST /search-jobs takes it")
-    add_flags(run)
+    add_flags(run, WorkerSettings)
     run.set_defaults(run=_run)
     perform = commands.add_parser("perform", help="do one search job: what a worker starts")
     perform.add_argument("worker", help="who is to hold the job's lease")
@@ -61,10 +62,10 @@ def log_to_stderr() -> None:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    flags = given_flags(arguments)
+    flags = given_flags(arguments, WorkerSettings)
     settings = read_worker_settings(flags)
     # The processes of the jobs read them again.
-    os.environ.update({PREFIX + name.upper(): text for name, text in flags.items()})
+    os.environ.update({variable(name): text for name, text in flags.items()})
     log_to_stderr()
     from .running import run_worker
 
@@ -72,7 +73,7 @@ def _work(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    settings = read_worker_settings(given_flags(arguments))
+    settings = read_worker_settings(given_flags(arguments, WorkerSettings))
     from .local_run import run_here
 
     return run_here(arguments.spec, settings)

@@ -7,11 +7,12 @@ import torch
 from diffusion_core.host import keep_freed_memory
 from diffusion_core.model import get_model, load_model
 from diffusion_core.registry import choose_models, find_device
+from diffusion_core.settings import PREFIX
 from solver_store.store import SolverStore
 
 from .errors import SearchRefused
 from .run import SearchResources
-from .settings import PREFIX, WorkerSettings
+from .settings import WorkerSettings
 
 
 def open_resources(

@@ -13,6 +13,7 @@ from diffusion_core.errors import ModelNotFound
 from diffusion_core.host import keep_freed_memory, threads_left_to_another
 from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from diffusion_core.select import SolverSelector
+from diffusion_core.settings import PREFIX
 from search_jobs.queue import SearchQueue
 from solver_store.importing import import_published
 from solver_store.shipped import SHIPPED_SOLVERS, import_shipped
@@ -23,7 +24,7 @@ from .errors import SettingInvalid
 from .metrics import Metrics
 from .reload import StoreFollower
 from .searching.gauges import SearchGauges
-from .settings import PREFIX, Settings
+from .settings import Settings
 from .supervisor import Supervisor
 
 logger = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from diffusion_core.errors import DiffusionError
+from diffusion_core.settings import add_flags, given_flags
 from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
@@ -15,7 +16,7 @@ from .client import ClientError
 from .commands import evaluate, generate, jobs, search, solvers
 from .commands.common import CommandFailed
 from .errors import ServiceError
-from .settings import add_flags, given_flags, read_settings
+from .settings import Settings, read_settings
 from .version import VERSION
 
 FAILURES = (
@@ -51,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve", help="serve the models", description="Every flag is also a variable."
     )
-    add_flags(serve)
+    add_flags(serve, Settings)
     serve.set_defaults(run=_serve)
     generate.add_command(commands)
     solvers.add_commands(commands)
@@ -62,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    settings = read_settings(given_flags(arguments))
+    settings = read_settings(given_flags(arguments, Settings))
     from .server import serve  # torch takes seconds to import, and only this command needs it
 
     serve(settings)

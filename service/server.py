@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from .app import create_app
 from .assembly import Services, open_services
 from .errors import SettingInvalid
-from .settings import PREFIX, Settings
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from diffusion_core.settings import PREFIX
 from search_jobs.broker import Broker
 from search_jobs.errors import BrokerUnavailable
 from search_jobs.queue import SearchQueue
@@ -22,7 +23,7 @@ from search_jobs.reconciler import Reconciler
 from solver_store.database import Database
 
 from .child import Child
-from .settings import PREFIX, Settings
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from search_jobs.settings import PREFIX, WorkerSettings, read_worker_settings
+from diffusion_core.settings import add_flags, given_flags
+from search_jobs.settings import WorkerSettings, read_worker_settings
 from solver_store.records import MAX_GUIDANCE_SCALE
 from solver_store.table import MAX_NFE
 
@@ -63,15 +64,12 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--plot", type=_plot_file, metavar="FILE.png", help="draw them there")
-    for name in SETTINGS:
-        text = f"{WorkerSettings.model_fields[name].description} ({PREFIX}{name.upper()})"
-        parser.add_argument("--" + name.replace("_", "-"), metavar=name.upper(), help=text)
+    add_flags(parser, WorkerSettings, SETTINGS)
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    flags = {name: getattr(arguments, name) for name in SETTINGS}
-    settings = read_worker_settings({k: v for k, v in flags.items() if v is not None})
+    settings = read_worker_settings(given_flags(arguments, WorkerSettings))
     _check_folder(arguments.json)
     _check_folder(arguments.plot)
     # torch takes seconds to import, and most commands do without.

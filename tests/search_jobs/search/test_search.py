@@ -134,6 +134,13 @@ def test_a_search_that_diverges_says_where(tmp_path: Path) -> None:
     assert (tmp_path / "s.safetensors").exists(), "the last good state is kept"
 
 
+def test_a_checkpoint_of_another_search_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.safetensors"
+    search(gaussian_problem(), 3, recipe=QUICK, budget=5_000, checkpoint=path)
+    with pytest.raises(SearchRefused, match=r"search\.safetensors is of another search"):
+        search(gaussian_problem(), 4, recipe=QUICK, budget=5_000, checkpoint=path)
+
+
 def test_an_objective_over_features_needs_a_critic() -> None:
     with pytest.raises(SearchRefused, match="needs a critic"):
         search(gaussian_problem(), 3, objective=Objective.DISTRIBUTION)
