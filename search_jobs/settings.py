@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from diffusion_core import settings
-from diffusion_core.settings import CommonSettings
+from diffusion_core.settings import CommonSettings, read
 
 from .errors import SearchRefused
 
@@ -24,4 +23,4 @@ class WorkerSettings(CommonSettings):
 
 def read_worker_settings(flags: Mapping[str, str] | None = None) -> WorkerSettings:
     """Flags first, then variables, then defaults. Raises SearchRefused, in one line."""
-    return settings.read(WorkerSettings, flags or {}, SearchRefused)
+    return read(WorkerSettings, flags or {}, SearchRefused)

@@ -16,6 +16,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from diffusion_core.settings import PREFIX
+
 from .app import create_app
 from .assembly import Services, open_services
 from .errors import SettingInvalid

@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from diffusion_core import settings
-from diffusion_core.settings import CommonSettings, Names
+from diffusion_core.settings import CommonSettings, Names, read
 
 from .errors import SettingInvalid
 
@@ -46,4 +45,4 @@ class Settings(CommonSettings):
 
 def read_settings(flags: Mapping[str, str] | None = None) -> Settings:
     """Flags first, then variables, then defaults. Raises SettingInvalid, in one line."""
-    return settings.read(Settings, flags or {}, SettingInvalid)
+    return read(Settings, flags or {}, SettingInvalid)

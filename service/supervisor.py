@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from diffusion_core.settings import PREFIX
+from diffusion_core.settings import variable
 from search_jobs.broker import Broker
 from search_jobs.errors import BrokerUnavailable
 from search_jobs.queue import SearchQueue
@@ -123,14 +123,14 @@ def worker_variables(settings: Settings, redis_url: str) -> dict[str, str]:
     Not as flags: everybody on the machine can read those, and URLs may hold passwords.
     """
     told = {
-        "HOME": str(settings.home.resolve()),
-        "DATABASE_URL": settings.database,
-        "REDIS_URL": redis_url,
-        "MODELS": ",".join(settings.models),
-        "DEVICE": settings.device,
+        "home": str(settings.home.resolve()),
+        "database_url": settings.database,
+        "redis_url": redis_url,
+        "models": ",".join(settings.models),
+        "device": settings.device,
     }
     if settings.threads is not None:
-        told["THREADS"] = str(settings.threads)
+        told["threads"] = str(settings.threads)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    settled = {PREFIX + name: text for name, text in told.items()}
+    settled = {variable(name): text for name, text in told.items()}
     return {**os.environ, **settled, "PYTHONPATH": os.pathsep.join(paths)}

@@ -147,8 +147,8 @@ def test_a_file_that_is_no_spec_is_refused(home: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--device", "tpu"], "FEWSTEP_DEVICE: "),
-        (["--threads", "0"], "FEWSTEP_THREADS: "),
+        (["--device", "tpu"], "--device: must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        (["--threads", "0"], "--threads: input should be greater than or equal to 1, got '0'"),
         (["--redis-url", "http://host"], "the Redis URL cannot be read"),
         (["--database-url", "mysql://host/x"], "sqlite or postgresql, got mysql"),
     ],

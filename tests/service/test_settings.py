@@ -3,14 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from diffusion_core.settings import add_flags, given_flags
 from service.errors import SettingInvalid
-from service.settings import Settings, add_flags, given_flags, read_settings
+from service.settings import Settings, read_settings
 
 
 def parse(*arguments: str) -> Settings:
     parser = argparse.ArgumentParser()
-    add_flags(parser)
-    return read_settings(given_flags(parser.parse_args(arguments)))
+    add_flags(parser, Settings)
+    return read_settings(given_flags(parser.parse_args(arguments), Settings))
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,4 @@ def test_a_bad_setting_is_named_in_one_line(
 def test_keys_and_passwords_do_not_show() -> None:
     assert "secret" not in repr(parse("--api-keys", "secret"))
     assert "secret" not in repr(parse("--redis-url", "redis://:secret@host"))
+    assert "secret" not in repr(parse("--database-url", "postgresql://me:secret@host/x"))
