@@ -54,9 +54,10 @@ class Message(Job):
     ) -> "Message":
         """Raises NoSuchJobError for an id that is none, or that stands for no message."""
         try:
-            message: Message = super().fetch(id, connection)  # type: ignore[assignment]
+            message = super().fetch(id, connection)
         except (ValueError, ResponseError) as error:
             raise NoSuchJobError(f"no message of ours: {error!r:.200}") from None
+        assert isinstance(message, cls)
         return message
 
     def restore(self, raw_data: Mapping[Any, Any]) -> None:

@@ -57,6 +57,7 @@ class SearchWorker(Worker):
     jobs: JobStore
     settings: WorkerSettings
     broker: Broker | None = None
+    last_cleaned_at: Any  # RQ's type for it is None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         assert isinstance(job, Message)
@@ -85,7 +86,7 @@ class SearchWorker(Worker):
         return self._shutdown_requested_date is not None
 
     def handle_warm_shutdown_request(self) -> None:
-        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        super().handle_warm_shutdown_request()
         self.end_horse()
 
     def end_horse(self) -> None:
@@ -111,14 +112,14 @@ class SearchWorker(Worker):
 
     def set_shutdown_requested_date(self) -> None:
         with redis_may_be_away():
-            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+            super().set_shutdown_requested_date()
 
     def run_maintenance_tasks(self) -> None:
         with redis_may_be_away():
             for queue in self.queues:
                 tidy(queue)
                 clean_worker_registry(queue)
-        self.last_cleaned_at = now()  # type: ignore[assignment]
+        self.last_cleaned_at = now()
 
     def check_for_suspension(self, burst: bool) -> None:
         """Nobody suspends our workers through Redis …"""
@@ -128,7 +129,7 @@ class SearchWorker(Worker):
 
     def teardown(self) -> None:
         with redis_may_be_away():
-            super().teardown()  # type: ignore[no-untyped-call]
+            super().teardown()
 
     def _execute(self, message: Message, queue: Queue) -> None:
         """What RQ does, but that the worker and not the job's process keeps the books in Redis."""

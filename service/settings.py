@@ -1,4 +1,4 @@
-"""Every setting of the service: a `FEWSTEP_…` variable, a flag of `fewstep serve`, one source."""
+"""What the service alone is told; what its workers know, too, is in the base."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -1,6 +1,6 @@
 """The connection to one server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -74,8 +74,8 @@ class Client:
         """Make images and wait for all of them."""
         return self._ask(GenerateAnswer, "POST", "/generate", json=order.as_json())
 
-    def stream(self, order: Order) -> Iterator[Event]:
-        """Make images and follow every step; closing the iterator cancels the rest."""
+    def stream(self, order: Order) -> Generator[Event, None, None]:
+        """Make images and follow every step; closing the generator cancels the rest."""
         headers = {"Accept": MEDIA_TYPE}
         with (
             self._reaching(),

@@ -64,6 +64,14 @@ def wait_for_the_end(queue: SearchQueue, job_id: str) -> SearchJob:
     return queue.get(job_id)
 
 
+def wait_for_attempts(queue: SearchQueue, job_id: str, number: int) -> None:
+    wait_until(lambda: num_attempts(queue, job_id) >= number)
+
+
+def wait_for_death(process: int) -> None:
+    wait_until(lambda: not is_alive(process))
+
+
 def num_attempts(queue: SearchQueue, job_id: str) -> int:
     return [event.kind for event in queue.events(job_id)].count("started")
 
@@ -94,10 +102,10 @@ def test_a_worker_killed_at_any_moment_costs_time_and_nothing_else(
         time.sleep(chance.uniform(0, 1))  # not waiting for anything: any moment will do
         process = pid_of(job_id)
         worker.kill()
-        wait_until(lambda process=process: not is_alive(process))  # type: ignore[misc]
+        wait_for_death(process)
         killed_at = time.monotonic()
         worker.start()
-        wait_until(lambda attempt=attempt: num_attempts(queue, job_id) > attempt)  # type: ignore[misc]
+        wait_for_attempts(queue, job_id, attempt + 1)
         assert time.monotonic() - killed_at < RESUMED_S
     assert_found(sqlite_store, wait_for_the_end(queue, job_id), LINKS)
 
@@ -111,7 +119,7 @@ def test_a_job_whose_process_is_killed_goes_on_at_once(
     job_id = submit(queue)
     wait_for_progress(queue, job_id)
     os.kill(pid_of(job_id), signal.SIGKILL)
-    wait_until(lambda: num_attempts(queue, job_id) == 2)
+    wait_for_attempts(queue, job_id, 2)
     reasons = [event.data.get("reason") for event in queue.events(job_id)]
     assert "its process ended unexpectedly" in reasons
     assert_found(sqlite_store, wait_for_the_end(queue, job_id))
@@ -152,7 +160,7 @@ def test_a_cancelled_job_ends_in_the_middle_of_a_computation(
     process = pid_of(job_id)
     cancelled_at = time.monotonic()
     assert queue.cancel(job_id).state == JobState.CANCELLED
-    wait_until(lambda: not is_alive(process))
+    wait_for_death(process)
     assert time.monotonic() - cancelled_at < ENDED_S
     wait_until(lambda: not (tmp_path / "searches" / job_id).exists())
     next_id = submit(queue)
@@ -219,9 +227,9 @@ def test_a_worker_that_was_thought_dead_publishes_nothing(
     process = pid_of(job_id)
     os.kill(process, signal.SIGSTOP)
     with WorkerProcess(tmp_path, broker.url):
-        wait_until(lambda: num_attempts(queue, job_id) == 2)
+        wait_for_attempts(queue, job_id, 2)
         os.kill(process, signal.SIGCONT)
-        wait_until(lambda: not is_alive(process))
+        wait_for_death(process)
         assert_found(sqlite_store, wait_for_the_end(queue, job_id))
     assert num_attempts(queue, job_id) == 2
 

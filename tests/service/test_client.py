@@ -49,7 +49,7 @@ def test_a_stream_that_is_left_is_cancelled(server: Live) -> None:
     with Client(server.url) as client:
         events = client.stream(Order(class_id=0, steps=256, num_images=8))
         assert isinstance(next(events), Queued)
-        events.close()  # type: ignore[attr-defined]
+        events.close()
     wait_until(lambda: engine.stats().queued_rows == 0)
     assert engine.stats().lanes == 0
 
@@ -78,7 +78,7 @@ def test_a_full_queue_is_raised_with_the_time_to_wait(start_server: StartServer)
         next(stream)
         with pytest.raises(ProblemError) as caught:
             client.generate(Order(class_id=0, steps=256, num_images=4))
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
     assert caught.value.status == 429
     assert caught.value.retry_after_s is not None
     assert caught.value.retry_after_s >= 1
