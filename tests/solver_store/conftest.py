@@ -1,4 +1,4 @@
-"""Stores for the tests: the same tests run on SQLite and on PostgreSQL."""
+"""Databases in all conditions: new, filled, tampered with, locked."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text
 
 from solver_store.store import SolverStore
-from tests.servers.postgresql import BACKENDS, PostgresServer
+from tests.servers.postgresql import BACKENDS
 from tests.solver_store.builders import GLYPHS, SOURCE, euler
 from tests.solver_store.processes import Processes
 
@@ -21,33 +21,6 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
         return request.getfixturevalue("postgresql_server").create_database
     numbers = iter(range(1000))
     return lambda: f"sqlite:///{tmp_path}/folder{next(numbers)}/store.db"
-
-
-@pytest.fixture(scope="session")
-def postgresql_store(postgresql_server: PostgresServer) -> Iterator[Engine]:
-    url = postgresql_server.create_database()
-    SolverStore.open(url).close()
-    engine = create_engine(url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture(params=BACKENDS)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The database of an empty store; on PostgreSQL always the same one, emptied."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    engine = request.getfixturevalue("postgresql_store")
-    with engine.begin() as connection:
-        connection.execute(text("TRUNCATE solvers CASCADE"))
-        connection.execute(text("UPDATE store_revision SET revision = 0"))
-    return engine.url.render_as_string(hide_password=False)
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[SolverStore]:
-    with closing(SolverStore.open(database_url)) as opened:
-        yield opened
 
 
 @pytest.fixture
