@@ -82,7 +82,7 @@ def compile_program(table: SolverTable | Coefficients, kind: NetworkKind) -> Ste
     """Compile a table for a kind of network; differentiable in the numbers of `Coefficients`.
 
     Raises TableMismatch where the schedules differ or where a conversion between predictions is
-    infinite (a noise-predicting network at alpha = 0, for instance).
+    infinite in float32 (a noise-predicting network at alpha = 0, for instance).
     """
     numbers = Coefficients.from_table(table) if isinstance(table, SolverTable) else table
     schedule = get_schedule(numbers.schedule)
@@ -107,7 +107,8 @@ def compile_program(table: SolverTable | Coefficients, kind: NetworkKind) -> Ste
 def _refuse_infinite(
     prediction_x: Tensor, prediction_out: Tensor, numbers: Coefficients, kind: NetworkKind
 ) -> None:
-    finite = prediction_x.isfinite() & prediction_out.isfinite()
+    # As the device has them: what is finite in float64 may be infinite in float32.
+    finite = prediction_x.float().isfinite() & prediction_out.float().isfinite()
     if not bool(finite.all()):
         n = int((~finite).nonzero()[0])
         raise TableMismatch(

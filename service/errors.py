@@ -10,7 +10,7 @@ ServiceError
 ├── QueueFull           with the seconds after which to try again
 ├── RequestTooLarge     more work than the queue could ever hold
 ├── DeadlineMissed      the deadline passed before the images were done
-├── ImageFailed         this image alone: its state is no longer finite
+├── ImageFailed         this image alone: its sampling diverges
 ├── OutOfMemory         the newest images were given up so that the others go on
 ├── EngineFault         a step failed for a reason that nobody foresaw
 ├── NotReady            no step was made lately, and a probe forward did not come through
@@ -78,7 +78,7 @@ class DeadlineMissed(ServiceError):
 
 
 class ImageFailed(ServiceError):
-    """This image's state is no longer finite."""
+    """This image's values are no longer finite: its sampling diverges."""
 
 
 class OutOfMemory(ServiceError):
@@ -116,7 +116,7 @@ STATUSES: dict[type[Exception], int] = {
     QueueFull: 429,
     RequestTooLarge: 422,
     DeadlineMissed: 504,
-    ImageFailed: 500,
+    ImageFailed: 422,  # what was asked for cannot be drawn, however often it is asked
     OutOfMemory: 503,
     EngineFault: 500,
     NotReady: 503,

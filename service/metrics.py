@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from .engine.engine import EngineStats
+from .errors import ImageFailed, status_of
 
 MAX_STEPS_LABEL = 32
 UNKNOWN = "unknown"
@@ -50,6 +51,11 @@ class Outcome(StrEnum):
                 return cls.INVALID
             case _:
                 return cls.OK
+
+    @classmethod
+    def of_error(cls, error: Exception) -> "Outcome":
+        """As its status has it; but an image that diverges may be the model's fault, too."""
+        return cls.ERROR if isinstance(error, ImageFailed) else cls.of_status(status_of(error))
 
 
 class Metrics:

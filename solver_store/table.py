@@ -29,6 +29,7 @@ from typing import Any
 from .errors import TableError
 
 MAX_NFE = 256
+MAX_NUMBER = (2 - 2**-23) * 2.0**127  # the largest float32: every device computes with these
 SCHEDULES = ("rectified-flow", "vp", "ddpm")
 
 
@@ -175,4 +176,6 @@ def _number(place: str, value: object) -> float:
         raise TableError(f"{place} must be finite, got an integer too large for a float") from None
     if not math.isfinite(number):
         raise TableError(f"{place} must be finite, got {value!r}")
+    if abs(number) > MAX_NUMBER:
+        raise TableError(f"{place} must lie within ±{MAX_NUMBER:g}, as float32 does, got {value!r}")
     return number + 0.0  # turns -0.0 into 0.0: equal tables must have equal digests

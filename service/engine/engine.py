@@ -269,8 +269,7 @@ class Engine:
         for lane, pixels in zip(lanes, pictures, strict=True):
             self._release(lane)
             if pixels is None:
-                broken = ImageFailed("the state of this image is no longer finite")
-                lane.notify(ImageLost(lane.index, broken))
+                _tell_diverged(lane)
                 continue
             queue_s, sampling_s = lane.started_at - lane.submitted_at, sampled_at - lane.started_at
             self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
@@ -343,6 +342,17 @@ def _public(error: Exception) -> ServiceError:
     if is_out_of_memory(error):
         return OutOfMemory("the device ran out of memory; try again later")
     return EngineFault("the engine failed at this image")
+
+
+def _tell_diverged(lane: ImageLane) -> None:
+    image = lane.request
+    error = ImageFailed(
+        "the values of this image are no longer finite: the sampling diverges with this solver "
+        f"({lane.steps} steps, guidance scale {image.guidance_scale:g}, seed {image.seed})"
+    )
+    # For the log, too: where it happens to every image, the model is broken.
+    logger.warning("%s: %s", lane.model, error)
+    lane.notify(ImageLost(lane.index, error))
 
 
 def _image_lanes(lanes: Sequence[Lane]) -> list[ImageLane]:

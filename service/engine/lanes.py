@@ -84,7 +84,7 @@ class LaneBank:
         return self._previews(len(steps), wanted, seen)
 
     def finish(self, slots: Sequence[int]) -> list[Pixels | None]:
-        """Decode finished lanes; None for a lane whose state is no longer finite."""
+        """Decode finished lanes; None for a lane whose values are no longer finite."""
         chosen = torch.from_numpy(np.array(slots, dtype=np.int64)).to(self.model.device)
         latents = self._state.index_select(0, chosen)
         # A sum is finite only if all its terms are, and much quicker than a look at each.

@@ -13,6 +13,8 @@ from ..border.context import RequestContext, context_of, services_of
 from ..border.hang_up import unless_hung_up
 from ..engine.requests import ImageDone, Report
 from ..engine.stream import gathered
+from ..errors import ServiceError
+from ..metrics import Outcome
 from ..png import encode
 from .order import Order
 
@@ -85,8 +87,12 @@ def timing(context: RequestContext, images: Sequence[ImageDone]) -> Timing:
 async def _images(request: Request, order: Order) -> list[ImageDone]:
     """All images of an order, in order. Raises the error of the first that is lost."""
     engine = services_of(request).engine
-    with gathered(engine, order.image_requests(Report.NOTHING)) as images:
-        return await unless_hung_up(request, images)
+    try:
+        with gathered(engine, order.image_requests(Report.NOTHING)) as images:
+            return await unless_hung_up(request, images)
+    except ServiceError as error:
+        context_of(request).outcome = Outcome.of_error(error)
+        raise
 
 
 def _ms(seconds: float) -> float:

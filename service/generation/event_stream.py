@@ -87,7 +87,7 @@ class Story:
     def outcome(self) -> Outcome:
         """How it ended, if it is told to its end."""
         if self._lost:
-            return Outcome.of_status(problem_of(self._lost[0]).status)
+            return Outcome.of_error(self._lost[0])
         return Outcome.OK
 
     def _step(self, event: StepDone) -> dict[str, Any]:

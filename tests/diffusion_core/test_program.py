@@ -108,6 +108,13 @@ def test_a_noise_network_at_pure_noise_is_refused_with_the_place() -> None:
         compile_program(table, NetworkKind("rectified-flow", Prediction.NOISE))
 
 
+def test_a_conversion_that_float32_cannot_hold_is_refused_with_the_place() -> None:
+    times = (1e-40, 0.5, 1.0)
+    table = SolverTable("rectified-flow", "data", times[:2], times, (1, 1), ((1,), (1,)))
+    with pytest.raises(TableMismatch, match=r"infinite at times\[0\] = 1e-40"):
+        compile_program(table, NetworkKind("rectified-flow", Prediction.NOISE))
+
+
 def test_a_table_of_another_schedule_is_refused() -> None:
     with pytest.raises(TableMismatch, match="cannot drive"):
         compile_program(random_table(2), NetworkKind("ddpm", Prediction.NOISE))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from tests.service.conftest import StartServer
 from tests.service.live import Live, assert_problem, read_stream, wait_until
+from tests.solver_store.builders import SOURCE, euler
 
 ROUND = {"class_id": 0, "steps": 100, "solver": "euler", "guidance_scale": 1.0}
 PNG = {"Accept": "image/png"}
@@ -146,9 +148,35 @@ def test_a_nan_fails_its_own_request_alone(http: httpx.Client, server: Live) -> 
             for class_id in (0, 3, 1)
         ]
         good, bad, other = (answer.result() for answer in answers)
-    problem = assert_problem(bad, 500)
+    problem = assert_problem(bad, 422)
     assert problem["type"] == "urn:fewstep:problem:image-failed"
     assert good.status_code == other.status_code == 200
+
+
+@pytest.fixture
+def diverging(server: Live) -> str:
+    """A solver whose numbers follow every rule, and whose images grow without bound."""
+    table = replace(euler(3), weights=((1e30,), (1e30,), (1e30,)))
+    return server.services.store.publish("diverging", table, source=SOURCE).version.name + "/1"
+
+
+@pytest.mark.parametrize("headers", [{}, PNG, EVENTS], ids=["json", "png", "events"])
+def test_an_image_that_diverges_is_refused_with_what_was_asked_for(
+    http: httpx.Client, server: Live, diverging: str, headers: dict[str, str]
+) -> None:
+    failed = 'fewstep_requests_total{model="tiny",outcome="error"}'
+    before = server.metric(failed)
+    body = {"class_id": 0, "steps": 3, "solver": diverging, "seed": 7, "preview": True}
+    response = http.post("/generate", json=body, headers=headers)
+    if headers is EVENTS:
+        events = read_stream(response)
+        problem = next(data["problem"] for name, data in events if name == "error")
+    else:
+        problem = assert_problem(response, 422)
+    assert (problem["status"], problem["title"]) == (422, "Image failed")
+    assert "diverges with this solver (3 steps, guidance scale 1.5, seed 7)" in problem["detail"]
+    # Counted as an error all the same: the model may be broken.
+    wait_until(lambda: server.metric(failed) == before + 1)
 
 
 def test_out_of_memory_is_answered_and_survived(start_server: StartServer) -> None:

@@ -5,12 +5,13 @@ import math
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solver_store.errors import TableError
-from solver_store.table import MAX_NFE, SCHEDULES, Prediction, SolverTable
+from solver_store.table import MAX_NFE, MAX_NUMBER, SCHEDULES, Prediction, SolverTable
 
 AB2 = {
     "schedule": "rectified-flow",
@@ -123,6 +124,14 @@ def test_times_fall_on_schedules_that_fall(schedule: str, times: list[float]) ->
             {"carry": [10**400, 1.0, 1.0]},
             "carry[0] must be finite, got an integer too large for a float",
         ),
+        (
+            {"weights": [[1.0], [1.0, 1e308], [1.0]]},
+            "weights[1][1] must lie within ±3.40282e+38, as float32 does, got 1e+308",
+        ),
+        (
+            {"carry": [1.0, 1.0, -3.5e38]},
+            "carry[2] must lie within ±3.40282e+38, as float32 does, got -3.5e+38",
+        ),
         ({"carry": [True, 1.0, 1.0]}, "carry[0] must be a number, got True"),
         ({"carry": ["1", 1.0, 1.0]}, "carry[0] must be a number, got '1'"),
         ({"carry": [None, 1.0, 1.0]}, "carry[0] must be a number, got None"),
@@ -136,6 +145,11 @@ def test_a_broken_rule_is_refused_by_name(changes: dict[str, Any], message: str)
     with pytest.raises(TableError) as refusal:
         build(**changes)
     assert str(refusal.value) == message
+
+
+def test_the_largest_number_is_float32s() -> None:
+    assert float(np.finfo(np.float32).max) == MAX_NUMBER
+    assert build(carry=[1.0, -MAX_NUMBER, MAX_NUMBER]).carry == (1.0, -MAX_NUMBER, MAX_NUMBER)
 
 
 def test_more_than_256_nodes_are_refused() -> None:
@@ -179,7 +193,7 @@ def test_integers_and_floats_have_one_digest() -> None:
 @st.composite
 def tables(draw: st.DrawFn) -> SolverTable:
     nfe = draw(st.integers(1, 6))
-    number = st.floats(allow_nan=False, allow_infinity=False)
+    number = st.floats(-MAX_NUMBER, MAX_NUMBER)
     schedule = draw(st.sampled_from(SCHEDULES))
     times = draw(st.lists(st.floats(0.0, 1.0), min_size=nfe + 1, max_size=nfe + 1))
     row_lengths = [draw(st.integers(1, n + 1)) for n in range(nfe)]
