@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_core.files import write_atomically
-from search_jobs.search import PAPER, Critic, Problem, Recipe, Step, search
+from search_jobs.search import Critic, Problem, Recipe, Step, recipe_of, search
 from search_jobs.spec import Method, Objective
 from solver_store.table import SolverTable
 
@@ -77,7 +77,6 @@ def searched(
     if path.exists():
         kept = json.loads(path.read_text("utf-8"))
         return Searched(cell, SolverTable.from_dict(kept["table"]), kept)
-    method_recipe = PAPER if cell.method is Method.DSS else Recipe()
     losses: list[float] = []
     started = time.monotonic()
 
@@ -93,7 +92,7 @@ def searched(
         critic=critic,
         budget=cell.budget,
         seed=cell.seed,
-        recipe=VARIANTS[cell.variant](method_recipe),
+        recipe=VARIANTS[cell.variant](recipe_of(cell.method, cell.objective)),
         checkpoint=work / f"{cell.name}.safetensors",
         cache=work / "teachers",
         watch=watch,

@@ -3,12 +3,19 @@
 Whoever is measured by a network must not be steered by it. The critic therefore shares nothing with
 the judge: other widths, kernels, normalisation and non-linearities, other initial weights, other
 renderings. Its features are linear, so that moments describe them well.
+
+What tells classes apart is blind to how an image is drawn: blur, noise, faint colours. A search
+goes where its critic is blind, so half of the features sum up the maps of every depth.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NUM_FEATURES = 64
+NUM_SHOWN, NUM_DRAWN = 64, 64  # features of what an image shows, and of how it is drawn
+NUM_FEATURES = NUM_SHOWN + NUM_DRAWN
+WIDTHS = (32, 64, 64, 96)  # channels of each depth
+NUM_POOLED = 2 * sum(WIDTHS)
 
 
 class GlyphCritic(nn.Module):
@@ -19,24 +26,51 @@ class GlyphCritic(nn.Module):
 
     def __init__(self, num_classes: int):
         super().__init__()
+        first, second, third, fourth = WIDTHS
         self.convolutions = nn.Sequential(
-            convolution(3, 32, kernel=5, stride=2),  # (B, 32, 16, 16)
-            convolution(32, 64, kernel=3, stride=2),  # (B, 64, 8, 8)
-            convolution(64, 64, kernel=3, stride=1),
-            convolution(64, 96, kernel=3, stride=2),  # (B, 96, 4, 4)
+            convolution(3, first, kernel=5, stride=2),  # (B, 32, 16, 16)
+            convolution(first, second, kernel=3, stride=2),  # (B, 64, 8, 8)
+            convolution(second, third, kernel=3, stride=1),
+            convolution(third, fourth, kernel=3, stride=2),  # (B, 96, 4, 4)
         )
-        self.project = nn.Linear(96 * 4 * 4, NUM_FEATURES)
-        self.classify = nn.Linear(NUM_FEATURES, num_classes)
+        self.project = nn.Linear(fourth * 4 * 4, NUM_SHOWN)
+        self.classify = nn.Linear(NUM_SHOWN, num_classes)
+        # Principal components of `pooled` over real images, which training/critic.py finds.
+        self.register_buffer("pooled_mean", torch.zeros(NUM_POOLED))
+        self.register_buffer("components", torch.zeros(NUM_POOLED, NUM_DRAWN))
+        self.pooled_mean: Tensor
+        self.components: Tensor
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, 3, 32, 32) -> (B, 64)."""
-        maps: Tensor = self.convolutions(images)
-        features: Tensor = self.project(maps.flatten(1))
-        return features
+        """(B, 3, 32, 32) -> (B, 128)."""
+        maps = self._maps(images)
+        drawn = (pooled(maps) - self.pooled_mean) @ self.components
+        return torch.cat([self.project(maps[-1].flatten(1)), drawn], dim=1)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """(B, 3, 32, 32) -> (B, 512): mean and deviation over space of each channel of each depth.
+
+        The features of how an image is drawn are principal components of these.
+        """
+        return pooled(self._maps(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classify(F.gelu(self.features(images)))
+        shown = self.project(self._maps(images)[-1].flatten(1))
+        logits: Tensor = self.classify(F.gelu(shown))
         return logits
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        maps = [images]
+        for convolve in self.convolutions:
+            maps.append(convolve(maps[-1]))
+        return maps[1:]
+
+
+def pooled(maps: list[Tensor]) -> Tensor:
+    """Maps (B, C, H, W) of several depths -> (B, 2 sum C)."""
+    epsilon = 1e-6  # the root's derivative is infinite at 0
+    moments = [(depth.mean(dim=(2, 3)), (depth.var(dim=(2, 3)) + epsilon).sqrt()) for depth in maps]
+    return torch.cat([moment for depth in moments for moment in depth], dim=1)
 
 
 def convolution(channels_in: int, channels_out: int, kernel: int, stride: int) -> nn.Sequential:

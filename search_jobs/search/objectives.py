@@ -2,8 +2,7 @@
 
     TrajectoryObjective     the paper's: near the teacher's path at every step, and at its end
     EndpointObjective       near the converged ODE's end
-    DistributionObjective   features like those of real images
-    MixtureObjective        the last two together
+    DistributionObjective   features like those of real images, more or less near that end
 
 Everything random follows from the seed and the number of the iteration, so that a search that is
 resumed repeats nothing and skips nothing. Noise seeds of a search lie below 2^40, those of
@@ -21,14 +20,14 @@ from torch.nn import functional as F
 
 from diffusion_core.coefficients import Coefficients
 from diffusion_core.program import Network, compile_program, sample, trajectory
-from diffusion_core.quality import FeatureStatistics, frechet_distance
+from diffusion_core.quality import FeatureStatistics
 
 from .frechet import RunningFrechet
 from .problem import Problem
 from .shard import Shard
 
 FORWARD, FORWARD_AND_BACKWARD = 1, 3  # network evaluations, as budgets count them
-TRIAL_SAMPLES, DISTRIBUTION_TRIAL_SAMPLES = 64, 384
+TRIAL_SAMPLES, DISTRIBUTION_TRIAL_SAMPLES = 64, 192
 FIRST_PREPARING = 2**31  # iterations that no search reaches
 FIRST_FRESH_SEED, END_OF_SEEDS = 2**20, 2**40  # below lie the teacher's
 
@@ -149,7 +148,7 @@ class EndpointObjective(Objective):
         super().__init__()
         self.problem = problem
         self.batches = batches
-        self._endpoints = endpoints
+        self.endpoints = endpoints
         self._teacher_cost = teacher_cost
 
     def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
@@ -158,7 +157,7 @@ class EndpointObjective(Objective):
 
     @property
     def num_endpoints(self) -> int:
-        return len(self._endpoints)
+        return len(self.endpoints)
 
     @torch.no_grad()
     def trial(self, coefficients: Coefficients) -> float:
@@ -174,7 +173,7 @@ class EndpointObjective(Objective):
         return min(TRIAL_SAMPLES, self.num_endpoints)
 
     def distance(self, samples: Tensor, seeds: Sequence[int]) -> Tensor:
-        return self.SCALE * F.mse_loss(samples, self._endpoints[list(seeds)])
+        return self.SCALE * F.mse_loss(samples, self.endpoints[list(seeds)])
 
     def cost(self, steps: int) -> int:
         return self.batches.size * FORWARD_AND_BACKWARD * steps
@@ -192,104 +191,89 @@ class Critic:
 
 
 class DistributionObjective(Objective):
-    """The Fréchet distance of the features of samples from those of real images."""
+    """frechet(features of samples, features of real images) + weight * endpoint.
 
-    def __init__(
-        self,
-        problem: Problem,
-        batches: Batches,
-        critic: Critic,
-        memory: int,  # how many samples the running moments remember
-    ):
-        super().__init__()
-        self.problem = problem
-        self.batches = batches
-        self._critic = critic
-        self._memory = memory
-        self.frechet = RunningFrechet(critic.reference, decay=1.0 - batches.size / memory)
+    A batch says little about moments, and an average over many batches lags behind the table: the
+    search overshoots. But the features of the converged ODE's ends are known for all noises, so
+    that only differences from them, at equal noises, are left to be averaged (a control variate):
 
-    @torch.no_grad()
-    def prepare(self, coefficients: Coefficients) -> None:
-        """Fill the running moments, from samples of the start."""
-        for n in range(self._num_prepared):
-            seeds = self.batches.fresh(FIRST_PREPARING + n)
-            samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
-            self._observe(self._critic.features(samples))
+        mean(f) = mean(f_end) + running mean(f - f_end)         likewise mean(f f^T)
+    """
 
-    @torch.no_grad()
-    def trial(self, coefficients: Coefficients) -> float:
-        moments = FeatureStatistics.empty(len(self._critic.reference.mean))
-        for start in range(0, DISTRIBUTION_TRIAL_SAMPLES, TRIAL_SAMPLES):
-            seeds = range(FIRST_FRESH_SEED + start, FIRST_FRESH_SEED + start + TRIAL_SAMPLES)
-            samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
-            moments += FeatureStatistics.of(self._critic.features(samples))
-        return frechet_distance(moments, self._critic.reference)
-
-    def trial_cost(self, steps: int) -> int:
-        return DISTRIBUTION_TRIAL_SAMPLES * FORWARD * steps
-
-    def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
-        seeds = self.batches.fresh(iteration)
-        return self.distance(sample_of(self.problem, coefficients, network, seeds))
-
-    def distance(self, samples: Tensor) -> Tensor:
-        features = self._critic.features(samples)
-        self._observe(features.detach())
-        linearised = self.frechet.loss(features)
-        # Its value means nothing, its gradient does: the value shown is the distance itself.
-        return linearised - linearised.detach() + self.frechet.distance()
-
-    def cost(self, steps: int) -> int:
-        return self.batches.size * FORWARD_AND_BACKWARD * steps
-
-    def upfront_cost(self, steps: int) -> int:
-        return self._num_prepared * self.batches.size * FORWARD * steps
-
-    @property
-    def _num_prepared(self) -> int:
-        return self._memory // self.batches.size
-
-    def _observe(self, features: Tensor) -> None:
-        rows = features.double()
-        moments = [rows.mean(dim=0), rows.T @ rows / len(rows)]
-        self.batches.shard.mean(moments)
-        self.frechet.observe(*moments)
-
-
-class MixtureObjective(Objective):
-    """distribution + weight * endpoint, on the same samples."""
-
-    def __init__(
-        self, distribution: DistributionObjective, endpoint: EndpointObjective, weight: float
-    ):
+    def __init__(self, endpoint: EndpointObjective, critic: Critic, memory: int, weight: float):
+        """memory: about how many samples the running means remember."""
         super().__init__()
         self.problem = endpoint.problem
         self.batches = endpoint.batches
-        self.distribution = distribution
         self.endpoint = endpoint
+        self._critic = critic
+        self._memory = memory
         self._weight = weight
+        with torch.no_grad():
+            batches = endpoint.endpoints.split(TRIAL_SAMPLES)
+            self._end_features = torch.cat([critic.features(ends) for ends in batches]).double()
+        self._end_moments = moments(self._end_features)
+        self.frechet = RunningFrechet(critic.reference, decay=1.0 - self.batches.size / memory)
 
+    @torch.no_grad()
     def prepare(self, coefficients: Coefficients) -> None:
-        self.distribution.prepare(coefficients)
+        """Fill the running means, from samples of the start."""
+        for n in range(self._num_prepared):
+            seeds = self.batches.among(self.endpoint.num_endpoints, FIRST_PREPARING + n)
+            samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+            self._observe(self._critic.features(samples), seeds)
 
+    @torch.no_grad()
     def trial(self, coefficients: Coefficients) -> float:
-        near = self._weight * self.endpoint.trial(coefficients)
-        return near + self.distribution.trial(coefficients)
+        seeds = range(self._num_tried)
+        samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+        once = RunningFrechet(self._critic.reference, decay=0.0)
+        once.observe(*self._moments(self._critic.features(samples), seeds))
+        return once.distance() + self._weight * float(self.endpoint.distance(samples, seeds))
 
     def trial_cost(self, steps: int) -> int:
-        return self.endpoint.trial_cost(steps) + self.distribution.trial_cost(steps)
+        return self._num_tried * FORWARD * steps
+
+    @property
+    def _num_tried(self) -> int:
+        return min(DISTRIBUTION_TRIAL_SAMPLES, self.endpoint.num_endpoints)
 
     def loss(self, coefficients: Coefficients, network: Network, iteration: int) -> Tensor:
         seeds = self.batches.among(self.endpoint.num_endpoints, iteration)
         samples = sample_of(self.problem, coefficients, network, seeds)
-        near = self._weight * self.endpoint.distance(samples, seeds)
-        return near + self.distribution.distance(samples)
+        features = self._critic.features(samples)
+        self._observe(features.detach(), seeds)
+        linearised = self.frechet.loss(features)
+        # Its value means nothing, its gradient does: the value shown is the distance itself.
+        distance = linearised - linearised.detach() + self.frechet.distance()
+        return distance + self._weight * self.endpoint.distance(samples, seeds)
 
     def cost(self, steps: int) -> int:
         return self.endpoint.cost(steps)
 
     def upfront_cost(self, steps: int) -> int:
-        return self.endpoint.upfront_cost(steps) + self.distribution.upfront_cost(steps)
+        prepared = self._num_prepared * self.batches.size * FORWARD * steps
+        return self.endpoint.upfront_cost(steps) + prepared
+
+    @property
+    def _num_prepared(self) -> int:
+        return max(1, self._memory // self.batches.size)
+
+    def _observe(self, features: Tensor, seeds: Sequence[int]) -> None:
+        observed = self._moments(features, seeds)
+        self.batches.shard.mean(observed)
+        self.frechet.observe(*observed)
+
+    def _moments(self, features: Tensor, seeds: Sequence[int]) -> list[Tensor]:
+        """Of all samples, by these of them: (D,) and (D, D)."""
+        here, ends = moments(features.double()), moments(self._end_features[list(seeds)])
+        known = self._end_moments
+        return [all_ + own - theirs for all_, own, theirs in zip(known, here, ends, strict=True)]
+
+
+def moments(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The means of f and of f f^T, of features (B, D): (D,) and (D, D)."""
+    return rows.mean(dim=0), rows.T @ rows / len(rows)
 
 
 def sample_of(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..spec import Method, Objective
 from .lion import Lion
 
 
@@ -25,7 +26,7 @@ class Recipe:
     teacher_samples: int = 512
     teacher_steps: int = 32
     mixture_weight: float = 1.0  # of the endpoint in a mixture
-    memory: int = 1440  # samples behind the running moments of a distribution
+    memory: int = 240  # samples behind the running moments of a distribution
     free: frozenset[str] = frozenset({"nodes", "rows", "carry"})  # parts beyond the paper's space
     base: str | None = None  # of the space; None takes the schedule's
     try_starts: bool = True  # published and known tables; else the base solver at uniform times
@@ -46,6 +47,8 @@ class Recipe:
         return self.learning_rate * warm * max(0.01, cosine)
 
 
+ENDPOINT = Recipe()
+DISTRIBUTION = Recipe(batch_size=24, learning_rate=0.01)  # its gradients are noisier
 PAPER = Recipe(
     batch_size=32,
     learning_rate=0.01,
@@ -54,3 +57,10 @@ PAPER = Recipe(
     average_decay=None,
     teacher_steps=100,
 )
+
+
+def recipe_of(method: Method, objective: Objective) -> Recipe:
+    """What a search descends by, unless it is told otherwise."""
+    if method is Method.DSS:
+        return PAPER
+    return ENDPOINT if objective is Objective.ENDPOINT else DISTRIBUTION
