@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Row
 
 from solver_store.errors import StoreDamaged
+from solver_store.schema import search_job_events as events
 from solver_store.schema import search_job_results as results
 from solver_store.schema import search_jobs as jobs
 
@@ -79,6 +80,12 @@ def read_event(row: AnyRow) -> JobEvent:
 def result_row(connection: Connection, job_id: str, steps: int) -> AnyRow | None:
     query = select(results).where(results.c.job_id == job_id, results.c.steps == steps)
     return connection.execute(query).one_or_none()
+
+
+def last_number(connection: Connection, job_id: str) -> int:
+    """Of its events; 0 where it has none."""
+    query = select(func.max(events.c.number)).where(events.c.job_id == job_id)
+    return connection.execute(query).scalar_one() or 0
 
 
 def _read_job(row: AnyRow, found: Sequence[StepResult]) -> SearchJob:

@@ -39,6 +39,7 @@ from .errors import KeyReused
 from .job_rows import (
     job_of_key,
     job_row,
+    last_number,
     now,
     read_event,
     read_jobs,
@@ -111,6 +112,12 @@ class JobStore:
         with self.database.reading() as connection:
             job_row(connection, job_id)
             return [read_event(row) for row in connection.execute(query)]
+
+    def last_event(self, job_id: str) -> int:
+        """The number of a job's newest event; every job has one. Raises JobNotFound."""
+        with self.database.reading() as connection:
+            job_row(connection, job_id)
+            return last_number(connection, job_id)
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""

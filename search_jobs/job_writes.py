@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, update
 
 from solver_store.schema import search_job_events as events
 from solver_store.schema import search_job_results as results
 from solver_store.schema import search_jobs as jobs
 
 from .errors import JobCancelled, JobFinished, LeaseLost
-from .job_rows import AnyRow, job_row, now
+from .job_rows import AnyRow, job_row, last_number, now
 from .spec import TERMINAL, JobState, Progress, SearchSpec, StepResult
 
 MAX_ERROR_LENGTH = 2000
@@ -40,10 +40,9 @@ class Waiting:
 
 def append_event(connection: Connection, job_id: str, kind: EventKind, data_json: str) -> None:
     """Give it the job's next number; only one transaction writes at a time."""
-    last = select(func.max(events.c.number)).where(events.c.job_id == job_id)
     row = {
         "job_id": job_id,
-        "number": (connection.execute(last).scalar_one() or 0) + 1,
+        "number": last_number(connection, job_id) + 1,
         "kind": kind,
         "data_json": data_json,
         "at": now(connection),

@@ -85,6 +85,10 @@ class SearchQueue:
         """The first MAX_EVENTS with numbers above `after`. Raises JobNotFound."""
         return self._jobs.events(job_id, after)
 
+    def last_event(self, job_id: str) -> int:
+        """The number of a job's newest event. Raises JobNotFound."""
+        return self._jobs.last_event(job_id)
+
     def counts(self) -> dict[JobState, int]:
         return self._jobs.counts()
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from ..errors import NotAcceptable
 
 _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
@@ -26,6 +28,11 @@ class MediaRange:
     def matches(self, media_type: str) -> bool:
         main, sub = media_type.split("/")
         return self.main in ("*", main) and self.sub in ("*", sub)
+
+
+def accepted_by(request: Request) -> str:
+    """The request's `Accept`, from as many headers as it comes in."""
+    return ", ".join(request.headers.getlist("accept"))
 
 
 def choose(accept: str, offered: Sequence[str]) -> str:

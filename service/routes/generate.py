@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ..answers import GenerateAnswer
 from ..border.context import context_of, services_of
-from ..border.negotiation import choose
+from ..border.negotiation import accepted_by, choose
 from ..errors import FieldRefused
 from ..generation.delivery import answer_json, answer_png
 from ..generation.event_stream import answer_events
@@ -50,7 +50,7 @@ async def generate(body: GenerateRequest, request: Request) -> Response:
     """
     context = context_of(request)
     context.steps = body.steps
-    media_type = choose(", ".join(request.headers.getlist("accept")), tuple(ANSWERS))
+    media_type = choose(accepted_by(request), tuple(ANSWERS))
     if media_type == PNG and body.num_images > 1:
         raise FieldRefused("num_images", "must be 1 where the answer is a PNG", body.num_images)
     order = await take_order(body, services_of(request))

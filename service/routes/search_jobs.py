@@ -10,10 +10,11 @@ from search_jobs.spec import JobState
 
 from ..answers import SearchJobAnswer, SearchJobsAnswer
 from ..border.context import services_of
+from ..border.negotiation import accepted_by, choose
 from ..problems import blaming
 from ..schemas import SearchRequest
 from ..searching.answers import job_answer, jobs_answer
-from ..searching.event_stream import answer_job_events
+from ..searching.event_stream import LAST_EVENT_ID, answer_job_events
 from ..searching.order import fill_in
 from ..server_sent_events import MEDIA_TYPE
 from .documentation import BODY_PROBLEMS, Responses, event_stream, problems
@@ -47,7 +48,7 @@ EVENTS: Responses = {
         },
     },
     204: {"description": "The job has ended, and nothing came after `Last-Event-ID`"},
-    **problems(404, 422, 503),
+    **problems(404, 406, 422, 503),
 }
 
 ENDED = problems(404, 409, 413, 415, 422, 503)
@@ -104,7 +105,7 @@ async def follow_search(
     last_event_id: Annotated[
         int,
         Header(
-            alias="Last-Event-ID",
+            alias=LAST_EVENT_ID,
             ge=0,
             le=MAX_EVENT_NUMBER,
             description="The number of the last event that was seen: only later ones are sent.",
@@ -115,6 +116,7 @@ async def follow_search(
 
     The events are `queued`, `started`, `progress`, `result`, `stopping` and `finished`.
     """
+    choose(accepted_by(request), (MEDIA_TYPE,))
     with blaming("job_id", job_id):
         return await answer_job_events(request, job_id, last_event_id)
 

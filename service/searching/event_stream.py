@@ -11,6 +11,8 @@ All of them also say when it was: {at}.
 
 Each event carries the number that the job's record gives it, so whoever comes back with
 `Last-Event-ID` gets what he missed, also long after the end; then 204 says that there is no more.
+A number that the job has not come to is refused: its events would be taken for known when they come
+(a database that was put back to an older state counts them again).
 """
 
 import asyncio
@@ -26,9 +28,11 @@ from solver_store.errors import StoreUnavailable
 
 from ..assembly import Services
 from ..border.context import services_of
+from ..errors import FieldRefused
 from ..server_sent_events import Feed, FeedResponse, told, written
 from .answers import event_data
 
+LAST_EVENT_ID = "Last-Event-ID"
 POLL_INTERVAL_S = 0.5  # the workers are other processes: only the database is shared with them
 
 
@@ -48,10 +52,11 @@ class News:
 async def answer_job_events(request: Request, job_id: str, after: int) -> Response:
     """Everything after event number `after`, until the job's end.
 
-    Raises JobNotFound and StoreUnavailable before the stream begins: they keep their status.
+    Raises JobNotFound, FieldRefused and StoreUnavailable before the stream begins: they keep their
+    status.
     """
     services = services_of(request)
-    news = await asyncio.to_thread(_news, services.queue, job_id, after)
+    news = await asyncio.to_thread(_first_news, services.queue, job_id, after)
     if news.is_all:
         return Response(status_code=204)
     feed = Feed(_followed(services, job_id, after, news))
@@ -77,6 +82,16 @@ async def _news_if_any(queue: SearchQueue, job_id: str, after: int) -> News:
         return await asyncio.to_thread(_news, queue, job_id, after)
     except StoreUnavailable:
         return News([], has_ended=False)
+
+
+def _first_news(queue: SearchQueue, job_id: str, after: int) -> News:
+    last = queue.last_event(job_id)
+    if after > last:
+        rule = (
+            f"must be at most {last}, the number of the job's last event; without it all are sent"
+        )
+        raise FieldRefused(LAST_EVENT_ID, rule, after)
+    return _news(queue, job_id, after)
 
 
 def _news(queue: SearchQueue, job_id: str, after: int) -> News:

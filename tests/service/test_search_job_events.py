@@ -62,12 +62,47 @@ def test_whoever_comes_back_gets_what_he_missed(http: httpx.Client, finished: st
     for seen in range(6):
         text = http.get(url, headers={"Last-Event-ID": str(seen)}).text
         assert numbers(text) == list(range(seen + 1, 7))
-    for seen in (6, 1000):
-        response = http.get(url, headers={"Last-Event-ID": str(seen)})
-        assert (response.status_code, response.content) == (204, b"")
-    for nonsense in ("-1", "x", "1e99", str(2**80)):
-        response = http.get(url, headers={"Last-Event-ID": nonsense})
-        assert_problem(response, 422)
+    response = http.get(url, headers={"Last-Event-ID": "6"})
+    assert (response.status_code, response.content) == (204, b"")
+
+
+@pytest.mark.parametrize("seen", ["7", "1000", "2147483647"])
+def test_an_event_that_the_job_never_had_is_refused(
+    http: httpx.Client, finished: str, seen: str
+) -> None:
+    """Nothing would be told of a job that counts up to there again."""
+    response = http.get(f"/search-jobs/{finished}/events", headers={"Last-Event-ID": seen})
+    (error,) = assert_problem(response, 422)["errors"]
+    assert (error["field"], error["value"]) == ("Last-Event-ID", int(seen))
+    assert error["rule"].startswith("must be at most 6")
+
+
+def test_a_running_job_refuses_what_is_still_to_come(http: httpx.Client, running: str) -> None:
+    response = http.get(f"/search-jobs/{running}/events", headers={"Last-Event-ID": "2"})
+    assert "must be at most 1" in assert_problem(response, 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["-1", "x", "", "1_0", "1.5", "1e99", "2147483648", str(2**80)]
+)
+def test_an_event_number_that_is_none_is_refused(
+    http: httpx.Client, finished: str, nonsense: str
+) -> None:
+    response = http.get(f"/search-jobs/{finished}/events", headers={"Last-Event-ID": nonsense})
+    (error,) = assert_problem(response, 422)["errors"]
+    assert error["field"] == "Last-Event-ID"
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/*", "*/*", "text/html, */*;q=0.1"])
+def test_whoever_takes_events_is_told(http: httpx.Client, finished: str, accept: str) -> None:
+    response = http.get(f"/search-jobs/{finished}/events", headers={"Accept": accept})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream;q=0", "nonsense"])
+def test_whoever_takes_no_events_gets_none(http: httpx.Client, finished: str, accept: str) -> None:
+    response = http.get(f"/search-jobs/{finished}/events", headers={"Accept": accept})
+    assert "text/event-stream" in assert_problem(response, 406)["detail"]
 
 
 def test_very_many_events_are_told_in_order_to_the_end(

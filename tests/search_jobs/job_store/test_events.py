@@ -32,5 +32,6 @@ def test_events_are_replayed_from_any_number(
         jobs.report(claim, Progress(fraction=n / 5))
     assert [entry.number for entry in jobs.events(claim.job_id, after=4)] == [5, 6, 7]
     assert jobs.events(claim.job_id, after=7) == []
+    assert jobs.last_event(claim.job_id) == 7
     monkeypatch.setattr(job_store, "MAX_EVENTS", 3)
     assert [entry.number for entry in jobs.events(claim.job_id, after=1)] == [2, 3, 4]
