@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from search_jobs.spec import Method, Objective
 
 from ..results import RESULTS
 from .cells import VARIANTS, Cell
-from .comparison import Bench, compare
+from .comparison import Bench, ablate, compare
 
 ABLATION_BUDGET = 60_000
 
@@ -27,9 +28,11 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     bench = _bench(options)
     console = Console()
-    cells = ablation if options.plan == "ablation" else contenders
     for steps in options.steps:
-        result = compare(bench, cells(steps, options), steps, options.plan, console)
+        if options.plan == "ablation":
+            result = ablate(bench, ablation(steps, options), steps, console)
+        else:
+            result = compare(bench, contenders(steps, options), steps, console)
         result.show(console)
         result.write(options.out)
     return 0
@@ -65,8 +68,8 @@ def _bench(options: argparse.Namespace) -> Bench:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder = get_model(find_models(BUNDLED_MODELS), options.model)
     model = load_model(folder, device)
-    plan = EvaluationPlan(
-        num_samples=options.samples,
+    first_heat = EvaluationPlan(
+        num_samples=options.endpoints,
         num_endpoints=options.endpoints,
         batch_rows=64 if device.type == "cpu" else 1024,
     )
@@ -74,7 +77,8 @@ def _bench(options: argparse.Namespace) -> Bench:
         subject=Subject.of_model(model, folder, options.guidance),
         problem=Problem.of_model(model, options.guidance),
         critic=load_critic(folder, model),
-        plan=plan,
+        first_heat=first_heat,
+        final=replace(first_heat, num_samples=options.samples),
         work=DEFAULT_HOME / "bench-search",
         results=options.out / "search",
     )
@@ -94,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--plus-budget", type=int, default=120_000)
     parser.add_argument("--dss-budget", type=int, default=480_000, help="0 leaves it out")
-    parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--endpoints", type=int, default=512)
+    parser.add_argument("--samples", type=int, default=2000, help="of those who could be best")
+    parser.add_argument("--endpoints", type=int, default=512, help="of everyone, judged too")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 

@@ -1,4 +1,7 @@
-"""Searched tables beside all others, measured on the same held-out noises."""
+"""Searched tables beside all others, measured on the same held-out noises.
+
+A first heat looks at everyone; a final, with more samples, at those who could be best.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from rich.console import Console
 from diffusion_core.classic import classical_table
 from search_jobs.evaluate import (
     Contender,
+    Evaluation,
     EvaluationPlan,
     Measurement,
     Meter,
@@ -20,10 +24,10 @@ from search_jobs.evaluate import (
     published_contenders,
 )
 from search_jobs.search import Critic, Problem
-from search_jobs.spec import Method, Objective
 
-from ..results import Result, Target
+from ..results import Result
 from .cells import Cell, Searched, searched
+from .figures import figures_of, targets_of
 
 ABOUT = (
     "Tables of equal numbers of network evaluations on the bundled model, from the same held-out "
@@ -33,7 +37,7 @@ ABOUT = (
 )
 TEACHER_OF_THE_PAPER = ("euler", 100)
 CONVERGED = ("unipc-3-lambda", 48)
-ENDPOINT_TARGETS = {6: 0.65, 10: 0.4}  # of the paper's search, by number of steps
+NUM_CLASSICAL_FINALISTS = 2  # of each figure
 
 
 @dataclass(frozen=True)
@@ -43,94 +47,121 @@ class Bench:
     subject: Subject
     problem: Problem
     critic: Critic | None
-    plan: EvaluationPlan
+    first_heat: EvaluationPlan
+    final: EvaluationPlan
     work: Path  # checkpoints, teachers, measurements
     results: Path  # the cells' files
 
 
-def compare(bench: Bench, cells: Sequence[Cell], steps: int, plan: str, console: Console) -> Result:
-    """Search what is not searched yet, then measure everyone."""
+@dataclass(frozen=True)
+class Heat:
+    """Everyone's figures by name, and what counted as converged."""
+
+    measured: Mapping[str, Measurement]
+    evaluation: Evaluation
+
+
+def compare(bench: Bench, cells: Sequence[Cell], steps: int, console: Console) -> Result:
+    """Search what is not searched yet, then measure it beside everyone else."""
+    found = _search(bench, cells, console)
+    searched_tables = [Contender(entry.cell.name, entry.table) for entry in found]
+    classical = classical_contenders(bench.problem.kind, steps, with_uniform_lambda=True)
+    published = published_contenders(bench.problem.kind, steps)
+    others = [*classical, *published, *_long(bench)]
+    first = _measure(bench, [*searched_tables, *others], bench.first_heat, console)
+    best = _best_names([contender.name for contender in classical], first.measured)
+    finalists = [c for c in others if c not in classical or c.name in best]
+    final = _measure(bench, [*searched_tables, *finalists], bench.final, console)
+    figures = figures_of(found, first.measured, final.measured)
+    return Result(
+        name=_name("compare", bench, steps),
+        about=ABOUT,
+        parameters=_parameters(bench, steps, first) | {"final_samples": bench.final.num_samples},
+        figures=figures,
+        samples={
+            "first_heat": _all_shown(first),
+            "final": _all_shown(final),
+            "searches": {entry.cell.name: _cost(entry) for entry in found},
+        },
+        targets=targets_of(figures, steps),
+    )
+
+
+def ablate(bench: Bench, cells: Sequence[Cell], steps: int, console: Console) -> Result:
+    """Search what is not searched yet, and measure it by itself."""
+    found = _search(bench, cells, console)
+    tables = [Contender(entry.cell.name, entry.table) for entry in found]
+    heat = _measure(bench, tables, bench.first_heat, console)
+    return Result(
+        name=_name("ablation", bench, steps),
+        about=ABOUT,
+        parameters=_parameters(bench, steps, heat),
+        figures=figures_of(found, heat.measured, heat.measured),
+        samples={
+            "measured": _all_shown(heat),
+            "searches": {entry.cell.name: _cost(entry) for entry in found},
+        },
+    )
+
+
+def _search(bench: Bench, cells: Sequence[Cell], console: Console) -> list[Searched]:
     found = []
     for cell in cells:
         console.print(f"searching {cell.name} …")
         found.append(searched(cell, bench.problem, bench.critic, bench.work, bench.results))
-    everyone = {entry.cell.name: Contender(entry.cell.name, entry.table) for entry in found}
-    if plan == "compare":
-        everyone |= {contender.name: contender for contender in _others(bench, steps)}
-    console.print(f"measuring {len(everyone)} tables …")
-    evaluation = evaluate(
-        bench.subject, list(everyone.values()), bench.plan, bench.work / "measured", Meter()
-    )
-    measured = dict(zip(everyone, evaluation.measurements, strict=True))
-    guidance = repr(bench.problem.guidance_scale).removesuffix(".0")
-    figures = _figures(found, measured, steps)
-    return Result(
-        name=f"search-{plan}-{bench.subject.name}-g{guidance}-{steps}",
-        about=ABOUT,
-        parameters={
-            "model": bench.subject.name,
-            "model_digest": bench.problem.identity,
-            "guidance_scale": bench.problem.guidance_scale,
-            "steps": steps,
-            "samples": bench.plan.num_samples,
-            "endpoints": bench.plan.num_endpoints,
-            "converged": vars(evaluation.converged),
-        },
-        figures=figures,
-        samples={
-            "measured": {name: _shown(m) for name, m in measured.items()},
-            "searches": {entry.cell.name: _cost(entry) for entry in found},
-        },
-        targets=_targets(figures, steps),
-    )
+    return found
 
 
-def _others(bench: Bench, steps: int) -> list[Contender]:
-    """Classical solvers, published tables, the paper's teacher, and the converged solution."""
-    kind = bench.problem.kind
-    long = [
-        Contender(f"{name} at {count}", classical_table(name, kind.schedule, count))
+def _measure(
+    bench: Bench, contenders: Sequence[Contender], plan: EvaluationPlan, console: Console
+) -> Heat:
+    console.print(f"measuring {len(contenders)} tables on {plan.num_samples} samples …")
+    evaluation = evaluate(bench.subject, contenders, plan, bench.work / "measured", Meter())
+    names = [contender.name for contender in contenders]
+    return Heat(dict(zip(names, evaluation.measurements, strict=True)), evaluation)
+
+
+def _long(bench: Bench) -> list[Contender]:
+    """The paper's teacher and the converged solution."""
+    schedule = bench.problem.kind.schedule
+    return [
+        Contender(f"{name} at {count}", classical_table(name, schedule, count))
         for name, count in (TEACHER_OF_THE_PAPER, CONVERGED)
     ]
-    return [*classical_contenders(kind, steps), *published_contenders(kind, steps), *long]
 
 
-def _figures(
-    found: Sequence[Searched], measured: Mapping[str, Measurement], steps: int
-) -> dict[str, float]:
-    """Means over the seeds of each search, and the best of the others."""
-    figures: dict[str, float] = {}
-    groups: dict[str, list[Measurement]] = {}
-    for entry in found:
-        label = entry.cell.name.rpartition("-s")[0]
-        groups.setdefault(label, []).append(measured[entry.cell.name])
-    for label, measurements in groups.items():
-        for metric in (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE, Metric.CLASS_ACCURACY):
-            values = [m.estimates[metric].value for m in measurements if metric in m.estimates]
-            if values:
-                figures[f"{label} {metric.value}"] = sum(values) / len(values)
-    own = _rmse_of(found, measured, Method.DSS_PLUS)
-    paper = _rmse_of(found, measured, Method.DSS)
-    if own and paper:
-        figures["endpoint_rmse_over_dss"] = own / paper
-    return figures
+def _best_names(names: Sequence[str], measured: Mapping[str, Measurement]) -> set[str]:
+    """Of each figure that decides."""
+    best: set[str] = set()
+    for metric in (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE):
+        values = {
+            name: measured[name].estimates[metric].value
+            for name in names
+            if metric in measured[name].estimates
+        }
+        best |= set(sorted(values, key=lambda name: values[name])[:NUM_CLASSICAL_FINALISTS])
+    return best
 
 
-def _rmse_of(
-    found: Sequence[Searched], measured: Mapping[str, Measurement], method: Method
-) -> float | None:
-    values = [
-        measured[entry.cell.name].estimates[Metric.ENDPOINT_RMSE].value
-        for entry in found
-        if entry.cell.method is method and entry.cell.objective is Objective.ENDPOINT
-    ]
-    return sum(values) / len(values) if values else None
+def _name(plan: str, bench: Bench, steps: int) -> str:
+    guidance = repr(bench.problem.guidance_scale).removesuffix(".0")
+    return f"search-{plan}-{bench.subject.name}-g{guidance}-{steps}"
 
 
-def _targets(figures: Mapping[str, float], steps: int) -> list[Target]:
-    if "endpoint_rmse_over_dss" not in figures or steps not in ENDPOINT_TARGETS:
-        return []
-    return [Target("endpoint_rmse_over_dss", "<=", ENDPOINT_TARGETS[steps])]
+def _parameters(bench: Bench, steps: int, heat: Heat) -> dict[str, Any]:
+    return {
+        "model": bench.subject.name,
+        "model_digest": bench.problem.identity,
+        "guidance_scale": bench.problem.guidance_scale,
+        "steps": steps,
+        "samples": bench.first_heat.num_samples,
+        "endpoints": bench.first_heat.num_endpoints,
+        "converged": vars(heat.evaluation.converged),
+    }
+
+
+def _all_shown(heat: Heat) -> dict[str, Any]:
+    return {name: _shown(measurement) for name, measurement in heat.measured.items()}
 
 
 def _shown(measurement: Measurement) -> dict[str, Any]:

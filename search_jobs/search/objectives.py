@@ -210,7 +210,7 @@ class DistributionObjective(Objective):
         self._memory = memory
         self._weight = weight
         with torch.no_grad():
-            batches = endpoint.endpoints.split(TRIAL_SAMPLES)
+            batches = torch.split(endpoint.endpoints, TRIAL_SAMPLES)
             self._end_features = torch.cat([critic.features(ends) for ends in batches]).double()
         self._end_moments = moments(self._end_features)
         self.frechet = RunningFrechet(critic.reference, decay=1.0 - self.batches.size / memory)
