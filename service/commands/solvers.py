@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..answers import SolverVersionAnswer
+from ..answers import SolverAnswer
 from ..client import Client
 from .common import CommandFailed, Commands, add_server_command
+from .solver_names import find_solver, find_version, split_name
 
 IMPORTED_FIELDS = ("name", "table", "paper_form", "target", "note")
 
@@ -34,8 +35,16 @@ def add_commands(commands: Commands) -> None:
     importing.add_argument("--name", help="another name than the file's")
     importing.add_argument("--note", help="where it comes from")
 
-    exporting = add_server_command(actions, "export", "write a version as a JSON file", _export)
-    exporting.add_argument("name", metavar="NAME[/VERSION]", help="default: its champion")
+    exporting = add_server_command(actions, "export", "write a table as a JSON file", _export)
+    exporting.add_argument(
+        "name", metavar="NAME[/VERSION]", help="the champion where no version is given"
+    )
+    exporting.add_argument(
+        "--steps", type=int, help="of a classical solver or a family, such as flowdcn-b-256"
+    )
+    exporting.add_argument(
+        "--model", help="on whose schedule a classical solver is written; default: the server's"
+    )
     exporting.add_argument("-o", "--output", type=Path, help="default: stdout")
 
     promoting = add_server_command(actions, "promote", "point an alias at a version", _promote)
@@ -64,8 +73,9 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _show(client: Client, arguments: argparse.Namespace) -> None:
-    name, version = _split(arguments.name)
-    shown = client.solver(name) if version is None else client.solver_version(name, version)
+    name, version = split_name(arguments.name)
+    entry = find_solver(client, name)
+    shown = entry if version is None else client.solver_version(name, version)
     print(shown.model_dump_json(indent=2))
 
 
@@ -80,8 +90,13 @@ def _import(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _export(client: Client, arguments: argparse.Namespace) -> None:
-    version = _find_version(client, arguments.name)
-    text = version.model_dump_json(indent=2) + "\n"
+    name, version = split_name(arguments.name)
+    entry = find_solver(client, name, arguments.steps)
+    if entry.kind == "classical":
+        text = _classical(client, arguments) + "\n"
+    else:
+        _check_steps(entry, arguments.steps)
+        text = find_version(client, entry, version).model_dump_json(indent=2) + "\n"
     if arguments.output is None:
         sys.stdout.write(text)
     else:
@@ -89,36 +104,43 @@ def _export(client: Client, arguments: argparse.Namespace) -> None:
         print(arguments.output)
 
 
+def _classical(client: Client, arguments: argparse.Namespace) -> str:
+    """A classical solver's table for a number of steps, as a document that can be imported."""
+    name, steps = arguments.name, arguments.steps
+    if "/" in name:
+        raise CommandFailed(f"a classical solver has no versions, so {name!r} is none")
+    if steps is None:
+        raise CommandFailed(
+            f"{name} is classical: its table is made for a number of steps; say which, as in "
+            "--steps 6"
+        )
+    from diffusion_core.classic import classical_table  # torch takes seconds to import
+
+    schedule = client.model(arguments.model).schedule
+    table = classical_table(name, schedule, steps)
+    document = {
+        "name": f"{name}-{steps}",
+        "digest": table.digest,
+        "table": table.as_dict(),
+        "note": f"{name} at {steps} steps on {schedule}",
+    }
+    return json.dumps(document, indent=2)
+
+
+def _check_steps(entry: SolverAnswer, steps: int | None) -> None:
+    if steps is not None and entry.steps != steps:
+        raise CommandFailed(f"{entry.name} takes {entry.steps} steps, not {steps}")
+
+
 def _promote(client: Client, arguments: argparse.Namespace) -> None:
     expected = arguments.expected
     if expected is None:
-        expected = client.solver(arguments.name).aliases.get(arguments.alias)
+        expected = find_solver(client, arguments.name).aliases.get(arguments.alias)
     move = client.move_alias(
         arguments.name, arguments.alias, arguments.version, expected, arguments.note
     )
     before = "nothing" if expected is None else str(expected)
     print(f"{move.name}@{move.alias}: {before} → {move.version}")
-
-
-def _find_version(client: Client, text: str) -> SolverVersionAnswer:
-    """Raises CommandFailed where a plain name has no champion."""
-    name, version = _split(text)
-    if version is None:
-        entry = client.solver(name)
-        if entry.kind == "classical":
-            raise CommandFailed(f"{name} is classical: its table is made for each number of steps")
-        version = entry.aliases.get("champion")
-    if version is None:
-        raise CommandFailed(f"{name} has no champion; say which version: {name}/1")
-    return client.solver_version(name, version)
-
-
-def _split(text: str) -> tuple[str, int | None]:
-    """NAME or NAME/VERSION."""
-    name, slash, version = text.partition("/")
-    if slash and not version.isdecimal():
-        raise CommandFailed(f"a version is a number, as in {name}/1; got {version!r}")
-    return name, int(version) if slash else None
 
 
 def _read_document(file: Path) -> dict[str, Any]:

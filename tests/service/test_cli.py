@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from diffusion_core.classic import classical_table
 from service.cli import main
 from service.png import read_provenance
 from solver_store.published import published_tables
@@ -68,7 +69,19 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         (["generate", "--class-name", "z"], "no class is named 'z'; there are a, b, c, d"),
         (["generate", "1", "-o", "nonesuch/x.png"], "nonesuch/x.png"),
         (["generate", "1", "--url", "http://127.0.0.1:1"], "is the server up?"),
-        (["solvers", "show", "nonesuch"], "no solver"),
+        (["solvers", "show", "nonesuch"], "no solver is named 'nonesuch'; fewstep solvers list"),
+        (["solvers", "show", "AB2"], "no solver is named 'AB2'; near it: ab2, "),
+        (["solvers", "show", "flowdcn-b-256-5/9"], "versions 1 to 1, not 9"),
+        (["solvers", "export", "unipc3", "--steps", "6"], "near it: unipc-3, "),
+        (["solvers", "export", "flowdnc-b-256-7"], "near it: flowdcn-b-256-7, "),
+        (["solvers", "export", "dit-xl-256"], "is a family; its solvers are dit-xl-256-5"),
+        (["solvers", "export", "dit-xl-256", "--steps", "4"], "its solvers are dit-xl-256-5, "),
+        (["solvers", "export", "dit-xl-256-5", "--steps", "6"], "takes 5 steps, not 6"),
+        (["solvers", "export", "ab2"], "made for a number of steps; say which, as in --steps 6"),
+        (["solvers", "export", "ab2/1", "--steps", "6"], "has no versions"),
+        (["solvers", "export", "ab2", "--steps", "0"], "steps must lie in 1 to 256"),
+        (["solvers", "export", "ab2", "--steps", "6", "--model", "x"], "no model 'x'"),
+        (["solvers", "promote", "flowdnc-b-256-7", "1"], "near it: flowdcn-b-256-7, "),
         (["solvers", "show", "flowdcn-b-256-5/x"], "a version is a number"),
         (["solvers", "import", "nonesuch.json"], "nonesuch.json"),
         (["solvers", "promote", "flowdcn-b-256-5", "9"], "not 9"),
@@ -102,6 +115,27 @@ def test_an_exported_solver_can_be_imported_promoted_and_used(capsys: Output) ->
     capsys.readouterr()
     assert main(["solvers", "export", "by-hand"]) == 0
     assert json.loads(capsys.readouterr().out)["source"]["note"] == "a copy"
+
+
+def test_a_classical_solver_is_exported_for_a_number_of_steps(capsys: Output) -> None:
+    assert main(["solvers", "export", "unipc-3-lambda", "--steps", "6", "-o", "six.json"]) == 0
+    exported = json.loads(Path("six.json").read_text())
+    assert exported["digest"] == classical_table("unipc-3-lambda", "rectified-flow", 6).digest
+    assert main(["solvers", "import", "six.json"]) == 0
+    assert f"unipc-3-lambda-6/1 sha256:{exported['digest']}" in capsys.readouterr().out
+
+
+def test_one_of_a_family_is_exported_by_its_number_of_steps(capsys: Output) -> None:
+    assert main(["solvers", "export", "flowdcn-b-256", "--steps", "15"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "flowdcn-b-256-15"
+
+
+def test_a_solver_without_a_champion_is_exported_by_version(capsys: Output, server: Live) -> None:
+    server.services.store.publish("without-champion", published_tables()[0].table, source={})
+    told = failure(capsys, "solvers", "export", "without-champion")
+    assert "has no champion; say which version, as in without-champion/1 (there are 1)" in told
+    assert main(["solvers", "export", "without-champion/1"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 1
 
 
 def test_a_published_file_can_be_imported(capsys: Output) -> None:
