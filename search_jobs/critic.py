@@ -27,4 +27,8 @@ def load_critic(folder: ModelFolder, model: LoadedModel) -> Critic | None:
             f"got {len(reference.mean)}"
         )
     # Clipped, as a PNG clips them: what lies beyond white earns nothing.
-    return Critic(lambda latents: network.features(model.decoder(latents).clamp(-1, 1)), reference)
+    return Critic(
+        features=lambda latents: network.features(model.decoder(latents).clamp(-1, 1)),
+        reference=reference,
+        classify=network.read,
+    )

@@ -214,7 +214,8 @@ class SearchRequest(Closed):
         Annotated[Objective, Field(strict=False)] | None,
         Field(
             description="`endpoint`: close to the converged ODE; `distribution`: features of real "
-            "images; `mixture`: both. Default: endpoint."
+            "images; `mixture`: both. Default: distribution where the model ships a critic, which "
+            "knows real images; else endpoint."
         ),
     ] = None
     budget: Annotated[

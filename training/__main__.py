@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     solvers = commands.add_parser("solvers", help="search the solvers that ship with the model")
     solvers.add_argument("--steps", type=int, nargs="+", default=[4, 5, 6, 8, 10])
     solvers.add_argument("--guidance", type=float, help="default: the card's")
-    solvers.add_argument("--objective", type=Objective, default=Objective.ENDPOINT)
+    solvers.add_argument("--objective", type=Objective, default=Objective.DISTRIBUTION)
     solvers.add_argument("--budget", type=int, default=DEFAULT_BUDGETS["dss-plus"])
     commands.add_parser("bundle", help="write the shipped card and weights")
     commands.add_parser("notice", help="write the licence notes of the fonts")

@@ -55,8 +55,11 @@ class GlyphCritic(nn.Module):
         return pooled(self._maps(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        shown = self.project(self._maps(images)[-1].flatten(1))
-        logits: Tensor = self.classify(F.gelu(shown))
+        return self.read(self.project(self._maps(images)[-1].flatten(1)))
+
+    def read(self, features: Tensor) -> Tensor:
+        """Features (B, 64 or more), of which the first 64 say what is shown -> logits (B, K)."""
+        logits: Tensor = self.classify(F.gelu(features[:, :NUM_SHOWN]))
         return logits
 
     def _maps(self, images: Tensor) -> list[Tensor]:

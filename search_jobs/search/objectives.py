@@ -188,10 +188,14 @@ class Critic:
 
     features: Callable[[Tensor], Tensor]  # latents (B, C, H, W) -> (B, D), differentiable
     reference: FeatureStatistics  # of real images
+    classify: Callable[[Tensor], Tensor] | None = None  # features (B, D) -> logits (B, K)
 
 
 class DistributionObjective(Objective):
-    """frechet(features of samples, features of real images) + weight * endpoint.
+    """frechet(features, those of real images) + CLASS_WEIGHT * cross entropy + weight * endpoint.
+
+    The cross entropy is the critic's, where it reads classes: images that look real as a set may
+    still show other classes than were asked for.
 
     A batch says little about moments, and an average over many batches lags behind the table: the
     search overshoots. But the features of the converged ODE's ends are known for all noises, so
@@ -199,6 +203,8 @@ class DistributionObjective(Objective):
 
         mean(f) = mean(f_end) + running mean(f - f_end)         likewise mean(f f^T)
     """
+
+    CLASS_WEIGHT = 40.0
 
     def __init__(self, endpoint: EndpointObjective, critic: Critic, memory: int, weight: float):
         """memory: about how many samples the running means remember."""
@@ -227,9 +233,10 @@ class DistributionObjective(Objective):
     def trial(self, coefficients: Coefficients) -> float:
         seeds = range(self._num_tried)
         samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+        features = self._critic.features(samples)
         once = RunningFrechet(self._critic.reference, decay=0.0)
-        once.observe(*self._moments(self._critic.features(samples), seeds))
-        return once.distance() + self._weight * float(self.endpoint.distance(samples, seeds))
+        once.observe(*self._moments(features, seeds))
+        return once.distance() + float(self._of_each(samples, features, seeds))
 
     def trial_cost(self, steps: int) -> int:
         return self._num_tried * FORWARD * steps
@@ -246,7 +253,15 @@ class DistributionObjective(Objective):
         linearised = self.frechet.loss(features)
         # Its value means nothing, its gradient does: the value shown is the distance itself.
         distance = linearised - linearised.detach() + self.frechet.distance()
-        return distance + self._weight * self.endpoint.distance(samples, seeds)
+        return distance + self._of_each(samples, features, seeds)
+
+    def _of_each(self, samples: Tensor, features: Tensor, seeds: Sequence[int]) -> Tensor:
+        """The parts that are means over samples."""
+        near = self._weight * self.endpoint.distance(samples, seeds)
+        if self._critic.classify is None:
+            return near
+        logits = self._critic.classify(features)
+        return near + self.CLASS_WEIGHT * F.cross_entropy(logits, self.problem.labels(seeds))
 
     def cost(self, steps: int) -> int:
         return self.endpoint.cost(steps)

@@ -57,8 +57,11 @@ class Problem:
     def draw(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Noise (B, C, H, W) and class labels (B,); both follow from the seed of each sample."""
         noise = torch.stack([initial_noise(seed, self.latent_shape) for seed in seeds])
-        labels = torch.tensor([seed % self.num_classes for seed in seeds])
-        return noise.to(self.device), labels.to(self.device)
+        return noise.to(self.device), self.labels(seeds)
+
+    def labels(self, seeds: Sequence[int]) -> Tensor:
+        """(B,) the class of each seed's sample."""
+        return torch.tensor([seed % self.num_classes for seed in seeds], device=self.device)
 
 
 def rematerialised(network: Network) -> Network:

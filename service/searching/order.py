@@ -1,6 +1,7 @@
 """A request for a search with every default filled in."""
 
 from diffusion_core.model import ModelCard
+from search_jobs.defaults import default_objective
 from search_jobs.errors import SearchRefused
 from search_jobs.spec import DEFAULT_BUDGETS, Method, Objective, SearchSpec
 
@@ -40,7 +41,7 @@ def _objective(request: SearchRequest, card: ModelCard) -> Objective:
     elif card.critic is None:
         only_endpoint = f"{card.name} ships no critic for another"
     if request.objective is None:
-        return Objective.ENDPOINT
+        return default_objective(request.method, card)
     if only_endpoint and request.objective is not Objective.ENDPOINT:
         raise SearchRefused(f"must be endpoint: {only_endpoint}")
     return request.objective
