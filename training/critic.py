@@ -9,7 +9,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from diffusion_core.files import write_atomically
-from diffusion_core.networks.critic import NUM_DRAWN, NUM_FEATURES, NUM_POOLED, GlyphCritic
+from diffusion_core.networks.critic import (
+    NUM_DRAWN,
+    NUM_FEATURES,
+    NUM_PIXEL,
+    NUM_POOLED,
+    GlyphCritic,
+    of_pixels,
+)
 from diffusion_core.quality import FeatureStatistics
 from training.classifier import fit_classifier, measure
 from training.glyphs import CLASSES, GlyphMasks, load_masks
@@ -38,6 +45,9 @@ def train_critic(steps: int) -> None:
 
 def settle(critic: GlyphCritic, masks: GlyphMasks) -> None:
     """Find the components of a trained critic and its statistics, and write all of it."""
+    pixels = statistics_of(of_pixels, masks, NUM_PIXEL)
+    critic.pixel_mean.copy_(pixels.mean)
+    critic.pixel_deviation.copy_(pixels.covariance.diagonal().sqrt())
     pooled = statistics_of(critic.pooled, masks, NUM_POOLED)
     critic.pooled_mean.copy_(pooled.mean)
     critic.components.copy_(principal_components(pooled.covariance, NUM_DRAWN))

@@ -4,18 +4,21 @@ Whoever is measured by a network must not be steered by it. The critic therefore
 the judge: other widths, kernels, normalisation and non-linearities, other initial weights, other
 renderings. Its features are linear, so that moments describe them well.
 
-What tells classes apart is blind to how an image is drawn: blur, noise, faint colours. A search
-goes where its critic is blind, so half of the features sum up the maps of every depth.
+What tells classes apart is blind to how an image is drawn, and a search goes where its critic is
+blind: to faint colours, to blur, and first of all to grain, which a sampler leaves behind by doing
+too little. So half of the features sum up the maps of every depth, and the pixels themselves.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NUM_SHOWN, NUM_DRAWN = 64, 64  # features of what an image shows, and of how it is drawn
-NUM_FEATURES = NUM_SHOWN + NUM_DRAWN
+NUM_SHOWN, NUM_DRAWN, NUM_PIXEL = 64, 55, 9  # features: what an image shows, how it is drawn
+NUM_FEATURES = NUM_SHOWN + NUM_DRAWN + NUM_PIXEL
 WIDTHS = (32, 64, 64, 96)  # channels of each depth
 NUM_POOLED = 2 * sum(WIDTHS)
+GRAIN_FLOOR = 0.01  # about one level of 8 bits
+PIXEL_WEIGHT = 2.0  # of few features among many
 
 
 class GlyphCritic(nn.Module):
@@ -38,14 +41,20 @@ class GlyphCritic(nn.Module):
         # Principal components of `pooled` over real images, which training/critic.py finds.
         self.register_buffer("pooled_mean", torch.zeros(NUM_POOLED))
         self.register_buffer("components", torch.zeros(NUM_POOLED, NUM_DRAWN))
+        # Mean and deviation of `of_pixels` over them.
+        self.register_buffer("pixel_mean", torch.zeros(NUM_PIXEL))
+        self.register_buffer("pixel_deviation", torch.ones(NUM_PIXEL))
         self.pooled_mean: Tensor
         self.components: Tensor
+        self.pixel_mean: Tensor
+        self.pixel_deviation: Tensor
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, 32, 32) -> (B, 128)."""
         maps = self._maps(images)
         drawn = (pooled(maps) - self.pooled_mean) @ self.components
-        return torch.cat([self.project(maps[-1].flatten(1)), drawn], dim=1)
+        pixels = PIXEL_WEIGHT * (of_pixels(images) - self.pixel_mean) / self.pixel_deviation
+        return torch.cat([self.project(maps[-1].flatten(1)), drawn, pixels], dim=1)
 
     def pooled(self, images: Tensor) -> Tensor:
         """(B, 3, 32, 32) -> (B, 512): mean and deviation over space of each channel of each depth.
@@ -74,6 +83,18 @@ def pooled(maps: list[Tensor]) -> Tensor:
     epsilon = 1e-6  # the root's derivative is infinite at 0
     moments = [(depth.mean(dim=(2, 3)), (depth.var(dim=(2, 3)) + epsilon).sqrt()) for depth in maps]
     return torch.cat([moment for depth in moments for moment in depth], dim=1)
+
+
+def of_pixels(images: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 9): of each channel the mean, the deviation, and the grain.
+
+    Grain is the mean logarithm of what is left of a pixel without its surroundings: in the smooth
+    parts of a real image next to nothing, so that little noise shows, and few strokes do not.
+    """
+    surroundings = F.avg_pool2d(images, kernel_size=3, stride=1)
+    left = images[:, :, 1:-1, 1:-1] - surroundings
+    grain = (left.square() + GRAIN_FLOOR**2).log().mean(dim=(2, 3))
+    return torch.cat([images.mean(dim=(2, 3)), images.std(dim=(2, 3)), grain], dim=1)
 
 
 def convolution(channels_in: int, channels_out: int, kernel: int, stride: int) -> nn.Sequential:
