@@ -204,7 +204,7 @@ class DistributionObjective(Objective):
         mean(f) = mean(f_end) + running mean(f - f_end)         likewise mean(f f^T)
     """
 
-    CLASS_WEIGHT = 40.0
+    CLASS_WEIGHT = 20.0
 
     def __init__(self, endpoint: EndpointObjective, critic: Critic, memory: int, weight: float):
         """memory: about how many samples the running means remember."""
