@@ -4,6 +4,8 @@
     python -m search_jobs run spec.json   one search here and now, without server or Redis
     python -m search_jobs perform …       one search job: what a worker starts
 
+    torchrun --nproc-per-node 2 -m search_jobs run spec.json   the same on several GPUs
+
 Exit status: 0 done · 1 failed, with one line on stderr · 2 used wrongly · 130 interrupted.
 """
 
@@ -43,7 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_flags(worker, WorkerSettings)
     worker.set_defaults(run=_work)
-    run = commands.add_parser("run", help="search here and now, without server or Redis")
+    run = commands.add_parser(
+        "run",
+        help="search here and now, without server or Redis",
+        epilog="On several GPUs, which share every batch: "
+        "torchrun --nproc-per-node 2 -m search_jobs run spec.json",
+    )
     run.add_argument("spec", type=Path, help="JSON, as POST /search-jobs takes it")
     add_flags(run, WorkerSettings)
     run.set_defaults(run=_run)
@@ -76,7 +83,8 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = read_worker_settings(given_flags(arguments, WorkerSettings))
     from .local_run import run_here
 
-    return run_here(arguments.spec, settings)
+    run_here(arguments.spec, settings)
+    return 0
 
 
 def _perform(arguments: argparse.Namespace) -> int:

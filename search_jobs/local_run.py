@@ -1,4 +1,9 @@
-"""`python -m search_jobs run spec.json`: one search here and now, without server or Redis."""
+"""`python -m search_jobs run spec.json`: one search here and now, without server or Redis.
+
+On several GPUs, each of which takes its share of every batch (distributed.py):
+
+    torchrun --nproc-per-node 2 -m search_jobs run spec.json
+"""
 
 import hashlib
 import json
@@ -18,38 +23,46 @@ from solver_store.importing import import_published
 from solver_store.store import SolverStore
 
 from .control import StepOutcome
+from .distributed import Follower, together
 from .errors import SearchRefused
 from .patience import patiently
 from .publishing import publish_outcome
 from .resources import open_resources
-from .run import run_spec
+from .run import SearchResources, run_spec
+from .search import Shard
 from .settings import WorkerSettings
 from .spec import Progress, SearchSpec, StepResult
 
-INTERRUPTED = 130
 
-
-def run_here(file: Path, settings: WorkerSettings) -> int:
-    """Search, with a progress line; publishes into the store. Returns the exit status.
+def run_here(file: Path, settings: WorkerSettings) -> None:
+    """Search, with a progress line; publishes into the store.
 
     Raises SearchRefused for a spec that breaks a rule, and whatever ends a search.
     """
-    spec = read_spec(file)
-    workspace = settings.workspace(f"run-{_digest(spec)}")
-    with closing(SolverStore.open(settings.database)) as store:
-        import_published(store)
-        resources = open_resources(spec.model, store, settings, workspace)
-        control = LocalControl(store, workspace / "results.json")
-        try:
-            with control.bar:
-                run_spec(spec, resources, control)
-        except KeyboardInterrupt:
-            print(f"Its checkpoint is kept in {workspace}.", file=sys.stderr)
-            print("The same command goes on from there.", file=sys.stderr)
-            return INTERRUPTED
+    with together(settings) as settings:
+        shard = Shard.current()
+        spec = shard.of_first(read_spec, file)
+        workspace = settings.workspace(f"run-{_digest(spec)}")
+        with closing(SolverStore.open(settings.database)) as store:
+            resources = open_resources(spec.model, store, settings, workspace)
+            if shard.is_first:
+                _lead(spec, resources)
+            else:
+                run_spec(spec, resources, Follower())
+
+
+def _lead(spec: SearchSpec, resources: SearchResources) -> None:
+    import_published(resources.store)
+    control = LocalControl(resources.store, resources.workspace / "results.json")
+    try:
+        with control.bar:
+            run_spec(spec, resources, control)
+    except KeyboardInterrupt:
+        print(f"Its checkpoint is kept in {resources.workspace}.", file=sys.stderr)
+        print("The same command goes on from there.", file=sys.stderr)
+        raise
     _print_results(spec, control)
-    shutil.rmtree(workspace, ignore_errors=True)
-    return 0
+    shutil.rmtree(resources.workspace, ignore_errors=True)
 
 
 def read_spec(file: Path) -> SearchSpec:

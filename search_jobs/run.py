@@ -1,6 +1,9 @@
 """From a spec to published versions: for every step count search, measure, decide, publish.
 
 spec -> search -> evaluate -> promotion -> control.publish
+
+In several processes (distributed.py) all search; the first one alone does the rest and tells the
+others what came of it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +20,7 @@ from .control import Control, StepOutcome
 from .critic import load_critic
 from .evaluate import EvaluationPlan, Meter, Subject
 from .reporting import Reporter
-from .search import Descended, Step, search
+from .search import Descended, Shard, Step, search
 from .spec import Objective, SearchSpec, StepResult
 
 USUAL_CONTENDERS = 6  # measured in full, with the screening and the converged solutions
@@ -37,17 +40,24 @@ class SearchResources:
 def run_spec(spec: SearchSpec, resources: SearchResources, control: Control) -> None:
     """Do all of a job. What an earlier run of it has published is not done again.
 
+    In several processes, `control` and the store are those of the first one.
+
     Raises SearchRefused, SearchDiverged, StoreUnavailable, OSError, and whatever `control` raises.
     """
     known: dict[str, SolverTable] = {}
     reporter = Reporter(control, spec.steps)
+    shard = Shard.current()
     for steps in spec.steps:
-        result = control.result(steps)
+        result = shard.of_first(control.result, steps)
         if result is None:
             result = StepRun(spec, resources, control, reporter, steps).run(known)
-        version = resources.store.get(result.solver.name, result.solver.version)
-        known[f"{version.name}/{version.version}"] = version.table
+        known |= shard.of_first(_published, resources.store, result)
         reporter.finished(steps)
+
+
+def _published(store: SolverStore, result: StepResult) -> dict[str, SolverTable]:
+    version = store.get(result.solver.name, result.solver.version)
+    return {f"{version.name}/{version.version}": version.table}
 
 
 class StepRun:
@@ -70,7 +80,9 @@ class StepRun:
 
     def run(self, known: Mapping[str, SolverTable]) -> StepResult:
         """known: tables that this job has found for other step counts, by name."""
-        found = self._search(known)
+        return Shard.current().of_first(self._publish, self._search(known))
+
+    def _publish(self, found: Descended) -> StepResult:
         return self._control.publish(self._outcome(found, self._assess(found.table)))
 
     def _search(self, known: Mapping[str, SolverTable]) -> Descended:

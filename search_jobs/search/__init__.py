@@ -13,15 +13,17 @@ from .descent import Descended, Step, Watch
 from .door import search
 from .objectives import Critic
 from .problem import Problem
-from .recipe import PAPER, Recipe
+from .recipe import Recipe, recipe_of
+from .shard import Shard
 
 __all__ = [
-    "PAPER",
     "Critic",
     "Descended",
     "Problem",
     "Recipe",
+    "Shard",
     "Step",
     "Watch",
+    "recipe_of",
     "search",
 ]

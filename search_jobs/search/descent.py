@@ -84,6 +84,7 @@ class Descent:
     ):
         self.space = space
         self.objective = objective
+        self._shard = objective.batches.shard
         self.recipe = recipe
         self._steps = _steps(space)
         self._spent = spent + objective.upfront_cost(self._steps)
@@ -113,7 +114,8 @@ class Descent:
             if time.monotonic() - saved_at > SAVE_EVERY_S:
                 self._save()
                 saved_at = time.monotonic()
-            if watch(step):
+            # One process is asked, so that all stop at the same iteration.
+            if self._shard.of_first(watch, step):
                 break
         self._save()
         return self._descended()
@@ -130,10 +132,9 @@ class Descent:
         loss = self.objective.loss(self.space.coefficients(), self._network, state.iteration)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        shard = self.objective.batches.shard
-        shard.mean_gradients(self.space.parameters())
+        self._shard.mean_gradients(self.space.parameters())
         total = loss.detach()
-        shard.mean([total])
+        self._shard.mean([total])
         value = float(total)
         norm = self._clip()
         if not (math.isfinite(value) and math.isfinite(norm)):
@@ -209,17 +210,23 @@ class Descent:
         return {"space": self.space, "average": self._average, "objective": self.objective}
 
     def _save(self) -> None:
-        if self._checkpoint is not None and self.objective.batches.shard.is_first:
+        if self._checkpoint is not None and self._shard.is_first:
             save_checkpoint(self._checkpoint, self._modules(), self._optimizer, vars(self._state))
 
     def _restore(self) -> None:
-        if self._checkpoint is None or not self._checkpoint.exists():
+        # The first process decides: it may write the file before another one looks for it.
+        if self._checkpoint is None or not self._shard.of_first(is_begun, self._checkpoint):
             return
         try:
             progress = load_checkpoint(self._checkpoint, self._modules(), self._optimizer)
         except RuntimeError as error:  # torch's report of missing, unknown or misshapen tensors
             raise SearchRefused(f"{self._checkpoint} is of another search: {error}") from error
         self._state = State(**progress)
+
+
+def is_begun(checkpoint: Path | None) -> bool:
+    """Whether there is something to go on from."""
+    return checkpoint is not None and checkpoint.exists()
 
 
 def iteration_cost(objective: Objective, recipe: Recipe, steps: int) -> int:

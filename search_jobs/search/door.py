@@ -12,19 +12,18 @@ from solver_store.table import SolverTable
 from ..errors import SearchRefused
 from ..spec import DEFAULT_BUDGETS, Method
 from ..spec import Objective as Aim
-from .descent import Descended, Descent, Watch
+from .descent import Descended, Descent, Watch, is_begun
 from .objectives import (
     Batches,
     Critic,
     DistributionObjective,
     EndpointObjective,
-    MixtureObjective,
     Objective,
     TrajectoryObjective,
 )
 from .paper_space import PaperSpace
 from .problem import Problem
-from .recipe import PAPER, Recipe
+from .recipe import Recipe, recipe_of
 from .shard import Shard
 from .space import Space
 from .starts import choose, starts
@@ -63,11 +62,16 @@ def search(
     watch       told of every iteration; returns True to stop and keep what there is
     teaching    told of every block of the teacher's endpoints
 
-    Raises SearchRefused where the objective needs a critic, SearchDiverged, OSError.
+    In several processes (shard.py) all return the same; `watch` is told in the first one alone.
+
+    Raises SearchRefused where the objective needs a critic or the processes cannot share a batch,
+    SearchDiverged, OSError.
     """
-    recipe = recipe or (PAPER if method is Method.DSS else Recipe())
+    recipe = recipe or recipe_of(method, objective)
     budget = DEFAULT_BUDGETS[method.value] if budget is None else budget
-    batches = Batches(recipe.batch_size, seed, Shard.current())
+    shard = Shard.current()
+    _check_shares(recipe.batch_size, shard)
+    batches = Batches(recipe.batch_size, seed, shard)
     if method is Method.DSS:
         aim: Objective = _paper_objective(problem, batches, recipe)
         space: Space = PaperSpace(PAPER_SCHEDULES[problem.kind.schedule], steps)
@@ -79,8 +83,9 @@ def search(
     num_tried = int(TRIAL_SHARE * budget) // aim.trial_cost(steps) if recipe.try_starts else 0
     candidates = candidates[: max(1, num_tried)]
     has_choice = len(candidates) > 1
-    is_resumed = checkpoint is not None and checkpoint.exists()  # what it started with is in there
-    start = choose(candidates, aim.trial) if has_choice and not is_resumed else candidates[0]
+    # What a resumed search started with is in its checkpoint.
+    is_tried = has_choice and not shard.of_first(is_begun, checkpoint)
+    start = choose(candidates, aim.trial, shard) if is_tried else candidates[0]
     descent = Descent(
         Superset.starting_at(start.coefficients, problem.kind.schedule, recipe.free, recipe.base),
         aim,
@@ -98,6 +103,15 @@ def affordable(recipe: Recipe, budget: int) -> Recipe:
     paid = int(TEACHER_SHARE * budget) // recipe.teacher_steps
     samples = max(recipe.batch_size, min(recipe.teacher_samples, paid))
     return replace(recipe, teacher_samples=samples)
+
+
+def _check_shares(batch_size: int, shard: Shard) -> None:
+    if batch_size % shard.size:
+        fitting = [str(n) for n in range(1, batch_size + 1) if batch_size % n == 0]
+        raise SearchRefused(
+            f"a batch of {batch_size} samples must be shared evenly: take {', '.join(fitting)} "
+            f"processes, not {shard.size}"
+        )
 
 
 def _paper_objective(problem: Problem, batches: Batches, recipe: Recipe) -> TrajectoryObjective:
@@ -120,15 +134,13 @@ def _objective(
     cache: Path | None,
     teaching: Tick,
 ) -> Objective:
-    if aim is Aim.ENDPOINT:
-        return _endpoint(problem, batches, recipe, cache, teaching)
-    if critic is None:
+    if aim is not Aim.ENDPOINT and critic is None:
         raise SearchRefused(f"the objective {aim} needs a critic: features of real images")
-    distribution = DistributionObjective(problem, batches, critic, memory=recipe.memory)
-    if aim is Aim.DISTRIBUTION:
-        return distribution
     endpoint = _endpoint(problem, batches, recipe, cache, teaching)
-    return MixtureObjective(distribution, endpoint, recipe.mixture_weight)
+    if aim is Aim.ENDPOINT or critic is None:
+        return endpoint
+    weight = recipe.mixture_weight if aim is Aim.MIXTURE else 0.0
+    return DistributionObjective(endpoint, critic, recipe.memory, weight)
 
 
 def _endpoint(
@@ -136,5 +148,5 @@ def _endpoint(
 ) -> EndpointObjective:
     teacher = Teacher.of(problem, cache, recipe.teacher_steps)
     count = recipe.teacher_samples
-    endpoints = teacher.endpoints(count, teaching)
+    endpoints = teacher.endpoints(count, teaching, batches.shard)
     return EndpointObjective(problem, batches, endpoints, teacher.cost(count))

@@ -12,6 +12,7 @@ from diffusion_core.schedule import get_schedule
 from solver_store.published import published_tables
 from solver_store.table import SolverTable
 
+from .shard import Shard
 from .superset import BASES
 
 
@@ -46,10 +47,11 @@ def starts(schedule: str, steps: int, known: Mapping[str, SolverTable]) -> list[
     return found
 
 
-def choose(candidates: list[Start], trial: Callable[[Coefficients], float]) -> Start:
-    """The one whose trial loss is lowest; of equals the first."""
+def choose(candidates: list[Start], trial: Callable[[Coefficients], float], shard: Shard) -> Start:
+    """The one whose trial loss is lowest; of equals the first. The same in every process."""
     with torch.no_grad():
-        return min(candidates, key=lambda start: trial(start.coefficients))
+        losses = shard.map(trial, [start.coefficients for start in candidates])
+    return candidates[losses.index(min(losses))]
 
 
 def resampled(table: SolverTable, steps: int) -> Tensor:

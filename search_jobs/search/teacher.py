@@ -2,7 +2,8 @@
 
 The endpoints of noise seeds 0, 1, 2 … depend on the network and the guidance scale alone, so all
 step counts, methods, epochs and jobs share them. They are kept in blocks, each one safetensors
-file named by what it depends on: a computation that was cut off goes on at its last block.
+file named by what it depends on: a computation that was cut off goes on at its last block. Several
+processes take blocks in turn, so that no two of them write the same file.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from diffusion_core.files import write_atomically
 from diffusion_core.program import compile_program, sample
 
 from .problem import Problem
+from .shard import ALONE, Shard
 
 BLOCK = 32  # endpoints in a file, and in a forward
 MAX_TEACHER_SEEDS = 2**20
@@ -44,13 +46,16 @@ class Teacher:
     def of(cls, problem: Problem, folder: Path | None, steps: int = 32) -> "Teacher":
         return cls(problem, SOLVER, steps, folder)
 
-    def endpoints(self, count: int, tick: Tick = lambda done, of: None) -> Tensor:
+    def endpoints(
+        self, count: int, tick: Tick = lambda done, of: None, shard: Shard = ALONE
+    ) -> Tensor:
         """Of noise seeds 0 to count - 1: (count, C, H, W) float32, on the problem's device."""
         assert count <= MAX_TEACHER_SEEDS
-        blocks = []
-        for start in range(0, count, BLOCK):
-            blocks.append(self._block(start))
-            tick(min(start + BLOCK, count), count)
+        starts = range(0, count, BLOCK)
+        blocks: list[Tensor] = []
+        for first in range(0, len(starts), shard.size):
+            blocks += shard.map(self._block, starts[first : first + shard.size])
+            tick(min(len(blocks) * BLOCK, count), count)
         return torch.cat(blocks)[:count].to(self.problem.device)
 
     def cost(self, count: int) -> int:
