@@ -23,6 +23,7 @@ from solver_store.importing import import_published
 from solver_store.store import SolverStore
 
 from .control import StepOutcome
+from .defaults import with_objective
 from .distributed import Follower, together
 from .errors import SearchRefused
 from .patience import patiently
@@ -45,6 +46,7 @@ def run_here(file: Path, settings: WorkerSettings) -> None:
         workspace = settings.workspace(f"run-{_digest(spec)}")
         with closing(SolverStore.open(settings.database)) as store:
             resources = open_resources(spec.model, store, settings, workspace)
+            spec = with_objective(spec, resources.folder.card)
             if shard.is_first:
                 _lead(spec, resources)
             else:
