@@ -7,7 +7,7 @@ from .control import Control
 from .search import Step
 from .spec import Progress
 
-# Shares of the time that a step count takes, as a default job on two cores spends it.
+# Rough shares of the time that a step count takes; they depend on budget, steps and machine.
 TEACHER, SEARCH = 0.12, 0.63  # the rest is the evaluation
 
 

@@ -12,11 +12,7 @@ EVALUATION_SEEDS_FROM = 2**40  # searches draw their noises from below
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What every contender is measured on. Raises ValueError for too few samples.
-
-    On two CPU cores the bundled model takes some 350 network rows a second: at 8 steps with
-    guidance, the default's 720 samples of one contender take half a minute.
-    """
+    """What every contender is measured on. Raises ValueError for too few samples."""
 
     num_samples: int = 720  # judged: distance, accuracy, precision, recall
     num_endpoints: int = 180  # the first so many are compared with the converged solution
