@@ -10,6 +10,7 @@ from typing import Any
 
 from diffusion_core.files import write_atomically
 from search_jobs.search import Critic, Problem, Recipe, Step, recipe_of, search
+from search_jobs.search.teacher import SOLVER
 from search_jobs.spec import Method, Objective
 from solver_store.table import SolverTable
 
@@ -65,8 +66,14 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "teacher-256": lambda recipe: replace(recipe, teacher_samples=256),
     "batch-8": lambda recipe: replace(recipe, batch_size=8),
     "batch-32": lambda recipe: replace(recipe, batch_size=32),
+    "our-teacher": lambda recipe: replace(recipe, teacher=SOLVER, teacher_steps=32),  # of dss
     "lion": lambda recipe: replace(recipe, constant_sign_steps=True, learning_rate=0.01),
 }
+
+LEFT_OUT = (
+    "", "no-average", "no-warmup", "no-clipping", "no-node-times", "no-row-sums", "no-carry",
+    "euler-base", "uniform-start",
+)  # fmt: skip
 
 
 def searched(

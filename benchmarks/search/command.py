@@ -17,7 +17,7 @@ from search_jobs.search import Problem
 from search_jobs.spec import Method, Objective
 
 from ..results import RESULTS
-from .cells import VARIANTS, Cell
+from .cells import LEFT_OUT, VARIANTS, Cell
 from .comparison import Bench, ablate, compare
 
 ABLATION_BUDGET = 60_000
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 
 def contenders(steps: int, options: argparse.Namespace) -> list[Cell]:
-    """Both methods at their budgets, for every seed."""
+    """Both methods at their budgets, for every seed; the paper's with our teacher, too."""
     guidance, ours, paper = options.guidance, options.plus_budget, options.dss_budget
     cells = [
         Cell(Method.DSS_PLUS, objective, steps, guidance, ours, seed)
@@ -48,7 +48,8 @@ def contenders(steps: int, options: argparse.Namespace) -> list[Cell]:
     ]
     if paper:
         cells += [
-            Cell(Method.DSS, Objective.ENDPOINT, steps, guidance, paper, seed)
+            Cell(Method.DSS, Objective.ENDPOINT, steps, guidance, paper, seed, variant)
+            for variant in ("", "our-teacher")
             for seed in options.seeds
         ]
     return cells
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_integers, default=[0], metavar="N,…")
     parser.add_argument("--objectives", type=_objectives, default=list(Objective), metavar="NAME,…")
     parser.add_argument(
-        "--variants", type=_variants, default=list(VARIANTS), metavar="NAME,…",
+        "--variants", type=_variants, default=list(LEFT_OUT), metavar="NAME,…",
         help=f"of {', '.join(name or 'default' for name in VARIANTS)}",
     )  # fmt: skip
     parser.add_argument("--plus-budget", type=int, default=120_000)

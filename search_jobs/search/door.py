@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from diffusion_core.classic import trace
+from diffusion_core.classic import classical_table, trace
+from diffusion_core.coefficients import Coefficients
 from solver_store.table import SolverTable
 
 from ..errors import SearchRefused
@@ -116,13 +117,19 @@ def _check_shares(batch_size: int, shard: Shard) -> None:
 
 def _paper_objective(problem: Problem, batches: Batches, recipe: Recipe) -> TrajectoryObjective:
     schedule = PAPER_SCHEDULES[problem.kind.schedule]
+    return TrajectoryObjective(problem, batches, _paper_teacher(schedule, recipe))
+
+
+def _paper_teacher(schedule: str, recipe: Recipe) -> Coefficients:
+    if recipe.teacher is not None:
+        table = classical_table(recipe.teacher, schedule, recipe.teacher_steps)
+        return Coefficients.from_table(table)
     with torch.no_grad():
         ends = PaperSpace(schedule, 1).coefficients().times
         times = torch.linspace(
             float(ends[0]), float(ends[-1]), recipe.teacher_steps + 1, dtype=torch.float64
         )
-        teacher = trace(PAPER_TEACHERS[schedule], schedule, times)
-    return TrajectoryObjective(problem, batches, teacher)
+        return trace(PAPER_TEACHERS[schedule], schedule, times)
 
 
 def _objective(

@@ -25,6 +25,7 @@ class Recipe:
     average_decay: float | None = 0.95  # of the parameters; None takes the last ones
     teacher_samples: int = 512
     teacher_steps: int = 32
+    teacher: str | None = None  # of the paper's search: a solver instead of Euler, DDIM on vp
     mixture_weight: float = 1.0  # of the endpoint in a mixture
     memory: int = 240  # samples behind the running moments of a distribution
     free: frozenset[str] = frozenset({"nodes", "rows", "carry"})  # parts beyond the paper's space

@@ -1,6 +1,7 @@
 """The searches, on a linear field whose ODE is known in closed form."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from diffusion_core.classic import classical_table
 from diffusion_core.coefficients import Coefficients
 from diffusion_core.program import sample_table
 from search_jobs.errors import SearchDiverged, SearchRefused
-from search_jobs.search import Problem, Recipe, Step, search
+from search_jobs.search import Problem, Recipe, Step, recipe_of, search
+from search_jobs.search.teacher import SOLVER
 from search_jobs.spec import Method, Objective
 from solver_store.table import SolverTable
 from tests.search_jobs.search.toys import GaussianVelocity, exact_ends, gaussian_problem
@@ -152,3 +154,14 @@ def test_a_known_table_is_where_it_starts_if_it_is_better() -> None:
     again = search(problem, 4, recipe=QUICK, budget=3_000, known={"champion": good})
     assert again.start == "champion"
     assert Coefficients.from_table(again.table).nfe == 4
+
+
+def test_the_paper_s_search_can_follow_a_better_teacher() -> None:
+    """Euler-100 is off by more than UniPC-32: so is what follows it."""
+    problem = gaussian_problem()
+    better = replace(recipe_of(Method.DSS, Objective.ENDPOINT), teacher=SOLVER, teacher_steps=32)
+    tables = [
+        search(problem, 4, method=Method.DSS, recipe=recipe, budget=32 * 44 * 300).table
+        for recipe in (None, better)
+    ]
+    assert rmse(problem, tables[1]) < rmse(problem, tables[0])
