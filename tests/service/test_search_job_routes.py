@@ -243,7 +243,7 @@ def test_a_database_that_is_away_is_told(
     def away(*_: object) -> None:
         raise StoreUnavailable("the database is locked")
 
-    for method in ("submit", "jobs", "get", "cancel"):
+    for method in ("submit", "jobs", "get", "cancel", "last_event"):
         monkeypatch.setattr(server.services.queue, method, away)
     assert_problem(http.post("/search-jobs", json={"steps": 5}), 503)
     for method, path in (("GET", ""), ("GET", "/x"), ("GET", "/x/events"), ("POST", "/x/cancel")):
