@@ -26,6 +26,7 @@ from search_jobs.evaluate import (
 )
 from search_jobs.settings import WorkerSettings
 from solver_store.importing import import_published
+from solver_store.shipped import SHIPPED_SOLVERS, import_shipped
 from solver_store.store import SolverStore
 
 from .common import CommandFailed
@@ -75,9 +76,11 @@ def compare(settings: WorkerSettings, question: Question, tell: Tell) -> Compari
     folder = choose_models(settings.home, names)[0]
     scale = question.guidance_scale
     scale = folder.card.default_guidance_scale if scale is None else scale
+    model = load_model(folder, device)
     with _open_store(settings) as store:
+        import_shipped(store, folder.path / SHIPPED_SOLVERS, model.digest)
         contenders = _contenders(store, folder.card, question, scale)
-    subject = Subject.of_model(load_model(folder, device), folder, scale)
+    subject = Subject.of_model(model, folder, scale)
     plan = EvaluationPlan.of_samples(question.num_samples, on_gpu=device.type != "cpu")
     evaluation = evaluate(subject, contenders, plan, settings.cache, Meter(tell))
     return Comparison(subject, evaluation, tuple(contenders))

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from diffusion_core.classic import CLASSICAL_SOLVERS, classical_table
+from diffusion_core.model import find_models, load_model
 from service.cli import main
-from solver_store.records import Target
+from solver_store.records import Evidence, Target
+from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver
 from solver_store.store import SolverStore
 from tests.fakes import write_tiny_model
 
@@ -142,3 +145,17 @@ def test_wrong_use_is_told_with_status_2(capsys: Output, flags: list[str], told:
         evaluate(*flags)
     assert caught.value.code == 2
     assert told in capsys.readouterr().err
+
+
+def test_solvers_that_ship_with_a_model_take_part(home: Path, capsys: Output) -> None:
+    folder = find_models(home / "models")["tiny"]
+    digest = load_model(folder, torch.device("cpu")).digest
+    target = Target("tiny", 1.5)
+    name = target.solver_name(9)
+    table = classical_table("ab3-lambda", "rectified-flow", 9)
+    evidence = (Evidence("tiny", digest, 9, 1.5, {"endpoint_rmse": 0.5}),)
+    shipped = ShippedSolver(name, target, ("champion",), table, {}, evidence)
+    (folder.path / SHIPPED_SOLVERS).mkdir()
+    (folder.path / SHIPPED_SOLVERS / "nine.json").write_text(json.dumps(shipped.as_dict()))
+    assert evaluate("--steps", "9", "--solvers", f"{name},euler") == 0
+    assert f"{name}/1 " in capsys.readouterr().out
