@@ -27,7 +27,7 @@ from .problem import Problem
 from .recipe import Recipe, recipe_of
 from .shard import Shard
 from .space import Space
-from .starts import choose, starts
+from .starts import Start, choose, starts
 from .superset import Superset
 from .teacher import Teacher, Tick
 
@@ -76,27 +76,38 @@ def search(
     if method is Method.DSS:
         aim: Objective = _paper_objective(problem, batches, recipe)
         space: Space = PaperSpace(PAPER_SCHEDULES[problem.kind.schedule], steps)
-        descent = Descent(space, aim, recipe, budget, start="uniform", checkpoint=checkpoint)
-        return descent.run(watch)
-    recipe = affordable(recipe, budget)
-    aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
-    candidates = starts(problem.kind.schedule, steps, known or {})
+        start, spent = "uniform", 0
+    else:
+        recipe = affordable(recipe, budget)
+        aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
+        begun = shard.of_first(is_begun, checkpoint)
+        chosen, spent = _start(aim, steps, recipe, budget, known or {}, begun)
+        schedule = problem.kind.schedule
+        space = Superset.starting_at(chosen.coefficients, schedule, recipe.free, recipe.base)
+        start = chosen.name
+    descent = Descent(space, aim, recipe, budget, start=start, spent=spent, checkpoint=checkpoint)
+    return descent.run(watch)
+
+
+def _start(
+    aim: Objective,
+    steps: int,
+    recipe: Recipe,
+    budget: int,
+    known: Mapping[str, SolverTable],
+    begun: bool,
+) -> tuple[Start, int]:
+    """The best start by trial, of as many as a share of the budget pays for, and what that costs.
+
+    begun  the checkpoint holds what the search started with: nothing is tried again
+    """
+    candidates = starts(aim.problem.kind.schedule, steps, known)
     num_tried = int(TRIAL_SHARE * budget) // aim.trial_cost(steps) if recipe.try_starts else 0
     candidates = candidates[: max(1, num_tried)]
-    has_choice = len(candidates) > 1
-    # What a resumed search started with is in its checkpoint.
-    is_tried = has_choice and not shard.of_first(is_begun, checkpoint)
-    start = choose(candidates, aim.trial, shard) if is_tried else candidates[0]
-    descent = Descent(
-        Superset.starting_at(start.coefficients, problem.kind.schedule, recipe.free, recipe.base),
-        aim,
-        recipe,
-        budget,
-        start=start.name,
-        spent=len(candidates) * aim.trial_cost(steps) if has_choice else 0,
-        checkpoint=checkpoint,
-    )
-    return descent.run(watch)
+    if len(candidates) == 1:
+        return candidates[0], 0
+    cost = len(candidates) * aim.trial_cost(steps)
+    return (candidates[0] if begun else choose(candidates, aim.trial, aim.batches.shard)), cost
 
 
 def affordable(recipe: Recipe, budget: int) -> Recipe:
@@ -147,7 +158,9 @@ def _objective(
     if aim is Aim.ENDPOINT or critic is None:
         return endpoint
     weight = recipe.mixture_weight if aim is Aim.MIXTURE else 0.0
-    return DistributionObjective(endpoint, critic, recipe.memory, weight)
+    return DistributionObjective(
+        endpoint, critic, recipe.memory, weight=weight, class_weight=recipe.class_weight
+    )
 
 
 def _endpoint(

@@ -192,7 +192,7 @@ class Critic:
 
 
 class DistributionObjective(Objective):
-    """frechet(features, those of real images) + CLASS_WEIGHT * cross entropy + weight * endpoint.
+    """frechet(features, those of real images) + class_weight * cross entropy + weight * endpoint.
 
     The cross entropy is the critic's, where it reads classes: images that look real as a set may
     still show other classes than were asked for.
@@ -204,9 +204,15 @@ class DistributionObjective(Objective):
         mean(f) = mean(f_end) + running mean(f - f_end)         likewise mean(f f^T)
     """
 
-    CLASS_WEIGHT = 20.0
-
-    def __init__(self, endpoint: EndpointObjective, critic: Critic, memory: int, weight: float):
+    def __init__(
+        self,
+        endpoint: EndpointObjective,
+        critic: Critic,
+        memory: int,
+        *,
+        weight: float = 0.0,
+        class_weight: float = 0.0,
+    ):
         """memory: about how many samples the running means remember."""
         super().__init__()
         self.problem = endpoint.problem
@@ -215,6 +221,7 @@ class DistributionObjective(Objective):
         self._critic = critic
         self._memory = memory
         self._weight = weight
+        self._class_weight = class_weight
         with torch.no_grad():
             batches = torch.split(endpoint.endpoints, TRIAL_SAMPLES)
             self._end_features = torch.cat([critic.features(ends) for ends in batches]).double()
@@ -232,7 +239,9 @@ class DistributionObjective(Objective):
     @torch.no_grad()
     def trial(self, coefficients: Coefficients) -> float:
         seeds = range(self._num_tried)
-        samples = sample_of(self.problem, coefficients, self.problem.network, seeds)
+        parts = [seeds[i : i + TRIAL_SAMPLES] for i in range(0, len(seeds), TRIAL_SAMPLES)]
+        network = self.problem.network
+        samples = torch.cat([sample_of(self.problem, coefficients, network, p) for p in parts])
         features = self._critic.features(samples)
         once = RunningFrechet(self._critic.reference, decay=0.0)
         once.observe(*self._moments(features, seeds))
@@ -261,7 +270,7 @@ class DistributionObjective(Objective):
         if self._critic.classify is None:
             return near
         logits = self._critic.classify(features)
-        return near + self.CLASS_WEIGHT * F.cross_entropy(logits, self.problem.labels(seeds))
+        return near + self._class_weight * F.cross_entropy(logits, self.problem.labels(seeds))
 
     def cost(self, steps: int) -> int:
         return self.endpoint.cost(steps)

@@ -19,7 +19,7 @@ def parse(*arguments: str) -> Settings:
     [
         ("port", "8001", 8001),
         ("host", "0.0.0.0", "0.0.0.0"),
-        ("home", "/tmp/x", Path("/tmp/x")),
+        ("home", "/srv/fewstep", Path("/srv/fewstep")),
         ("device", "cuda:1", "cuda:1"),
         ("models", "a, b,", ("a", "b")),
         ("api_keys", "k1,k2", ("k1", "k2")),

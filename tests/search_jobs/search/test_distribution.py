@@ -38,7 +38,7 @@ def objective(batch_size: int, memory: int, weight: float = 0.0) -> Distribution
     noise, _ = problem.draw(range(NUM_ENDS))
     batches = Batches(batch_size, 0, Shard.current())
     endpoint = EndpointObjective(problem, batches, exact_ends(noise), 0)
-    return DistributionObjective(endpoint, critic(), memory, weight)
+    return DistributionObjective(endpoint, critic(), memory, weight=weight)
 
 
 def euler(steps: int) -> Coefficients:
