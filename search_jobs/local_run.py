@@ -20,7 +20,7 @@ from rich.table import Table
 
 from diffusion_core.files import write_atomically
 from solver_store.importing import import_published
-from solver_store.shipped import SHIPPED_SOLVERS, import_shipped
+from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .control import StepOutcome
@@ -56,8 +56,7 @@ def run_here(file: Path, settings: WorkerSettings) -> None:
 
 def _lead(spec: SearchSpec, resources: SearchResources) -> None:
     import_published(resources.store)
-    shipped = resources.folder.path / SHIPPED_SOLVERS
-    import_shipped(resources.store, shipped, resources.model.digest)
+    import_shipped(resources.store, resources.folder.path, resources.model.digest)
     control = LocalControl(resources.store, resources.workspace / "results.json")
     try:
         with control.bar:

@@ -16,7 +16,7 @@ from diffusion_core.select import SolverSelector
 from diffusion_core.settings import PREFIX
 from search_jobs.queue import SearchQueue
 from solver_store.importing import import_published
-from solver_store.shipped import SHIPPED_SOLVERS, import_shipped
+from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .engine.engine import Engine
@@ -63,7 +63,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
         folders = choose_models(settings)
         models = load_models(folders, settings)
         for folder in folders:
-            import_shipped(store, folder.path / SHIPPED_SOLVERS, models[folder.card.name].digest)
+            import_shipped(store, folder.path, models[folder.card.name].digest)
         metrics = Metrics(models.keys())
         engine = Engine(
             list(models.values()),

@@ -71,7 +71,7 @@ class ShippedSolver:
         return any(entry.model_digest == model_digest for entry in self.evidence)
 
 
-def import_shipped(store: SolverStore, folder: Path, model_digest: str) -> int:
+def import_shipped(store: SolverStore, model_folder: Path, model_digest: str) -> int:
     """Publish what was made for these weights; an alias that exists already stays where it is.
 
     Solvers of other weights are passed over: their evidence says nothing here. Safe at every start
@@ -79,7 +79,7 @@ def import_shipped(store: SolverStore, folder: Path, model_digest: str) -> int:
     Raises RecordError, TableError, NameMismatch, StoreUnavailable.
     """
     num_new = 0
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((model_folder / SHIPPED_SOLVERS).glob("*.json")):
         solver = ShippedSolver.read(path)
         if not solver.is_about(model_digest) or _is_known(store, solver):
             continue

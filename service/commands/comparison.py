@@ -26,7 +26,7 @@ from search_jobs.evaluate import (
 )
 from search_jobs.settings import WorkerSettings
 from solver_store.importing import import_published
-from solver_store.shipped import SHIPPED_SOLVERS, import_shipped
+from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .common import CommandFailed
@@ -78,7 +78,7 @@ def compare(settings: WorkerSettings, question: Question, tell: Tell) -> Compari
     scale = folder.card.default_guidance_scale if scale is None else scale
     model = load_model(folder, device)
     with _open_store(settings) as store:
-        import_shipped(store, folder.path / SHIPPED_SOLVERS, model.digest)
+        import_shipped(store, folder.path, model.digest)
         contenders = _contenders(store, folder.card, question, scale)
     subject = Subject.of_model(model, folder, scale)
     plan = EvaluationPlan.of_samples(question.num_samples, on_gpu=device.type != "cpu")

@@ -9,7 +9,7 @@ import pytest
 
 from solver_store.errors import RecordError
 from solver_store.records import CHAMPION, FAITHFUL, Evidence, Target
-from solver_store.shipped import ShippedSolver, import_shipped
+from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver, import_shipped
 from solver_store.store import SolverStore
 from tests.solver_store.builders import SOURCE, euler, nothing_changes
 
@@ -30,14 +30,16 @@ def shipped(nfe: int = 4, **changes: Any) -> ShippedSolver:
 
 
 def write(folder: Path, *solvers: ShippedSolver) -> Path:
+    """A model's folder with solvers in it."""
+    (folder / SHIPPED_SOLVERS).mkdir()
     for number, solver in enumerate(solvers):
-        path = folder / f"{solver.name}-v{number}.json"
+        path = folder / SHIPPED_SOLVERS / f"{solver.name}-v{number}.json"
         path.write_text(json.dumps(solver.as_dict()))
     return folder
 
 
 def test_a_file_holds_all_of_a_version(tmp_path: Path) -> None:
-    [path] = write(tmp_path, shipped()).iterdir()
+    [path] = (write(tmp_path, shipped()) / SHIPPED_SOLVERS).iterdir()
     assert ShippedSolver.read(path) == shipped(evidence=ShippedSolver.read(path).evidence)
     [entry] = ShippedSolver.read(path).evidence
     assert entry.says_the_same_as(shipped().evidence[0])
@@ -73,10 +75,10 @@ def test_a_champion_that_was_found_here_stays(store: SolverStore, tmp_path: Path
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, store: SolverStore) -> None:
-    (tmp_path / "broken.json").write_text("{}")
+    (write(tmp_path) / SHIPPED_SOLVERS / "broken.json").write_text("{}")
     with pytest.raises(RecordError, match=r"broken\.json is no shipped solver"):
         import_shipped(store, tmp_path, DIGEST)
 
 
 def test_a_model_without_solvers_of_its_own_is_no_fault(store: SolverStore, tmp_path: Path) -> None:
-    assert import_shipped(store, tmp_path / "solvers", DIGEST) == 0
+    assert import_shipped(store, tmp_path, DIGEST) == 0
