@@ -1,4 +1,4 @@
-"""A model: its card, its weights, and the registry of those at hand."""
+"""A model on disk and on a device: its card, its weights, and those at hand."""
 
 import hashlib
 import json
@@ -7,98 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from solver_store.table import Prediction
-
+from .card import ModelCard
 from .decoder import Decoder, get_decoder
-from .errors import ClassNotFound, ModelInvalid, ModelNotFound
-from .networks.dit import DiT, DiTConfig
-from .program import NetworkKind
+from .errors import ModelInvalid, ModelNotFound
 
 CARD_FILE = "card.json"
-
-
-class DiTArchitecture(BaseModel):
-    """Sizes of a DiT or SiT."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    network: Literal["dit"]
-    input_size: Annotated[int, Field(ge=1)]
-    patch_size: Annotated[int, Field(ge=1)]
-    in_channels: Annotated[int, Field(ge=1)]
-    hidden_size: Annotated[int, Field(ge=4)]
-    depth: Annotated[int, Field(ge=1)]
-    num_heads: Annotated[int, Field(ge=1)]
-    num_classes: Annotated[int, Field(ge=1)]
-    mlp_ratio: float = 4.0
-    learn_sigma: bool = False
-
-    def build(self) -> nn.Module:
-        """An initialised network of these sizes."""
-        return DiT(DiTConfig(**self.model_dump(exclude={"network"})))
-
-
-class ModelCard(BaseModel):
-    """What a model is: everything but its weights. One card.json per model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    title: str
-    architecture: DiTArchitecture
-    schedule: Literal["rectified-flow", "vp", "ddpm"]
-    prediction: Annotated[Prediction, Field(strict=False)]
-    time_scale: float  # network time = time_scale * t
-    latent_shape: Annotated[tuple[int, int, int], Field(strict=False)]  # channels, height, width
-    classes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    null_class: int
-    guided_channels: Annotated[int, Field(ge=1)]  # guidance acts on the first so many channels
-    default_guidance_scale: Annotated[float, Field(ge=0, le=50)]
-    default_solver: str  # the best classical solver, used where the store knows nothing better
-    decoder: str
-    weights: str  # file names beside the card
-    judge: str | None = None  # classifier for class accuracy and features
-    statistics: str | None = None  # reference statistics of those features
-    reference_features: str | None = None  # some of those features themselves
-    critic: str | None = None  # another network's features, which searches may descend
-    critic_statistics: str | None = None  # reference statistics of those
-    deterministic_rows: Annotated[int, Field(ge=2)] = 8  # network rows of a deterministic forward
-    licence: str
-    source: str
-
-    @model_validator(mode="after")
-    def _sizes_agree(self) -> "ModelCard":
-        sizes = self.architecture
-        latent = (sizes.in_channels, sizes.input_size, sizes.input_size)
-        if self.latent_shape != latent:
-            raise ValueError(
-                f"latent_shape {self.latent_shape} differs from the network's {latent}"
-            )
-        if len(self.classes) != sizes.num_classes:
-            raise ValueError(f"{len(self.classes)} classes named, network has {sizes.num_classes}")
-        if self.guided_channels > sizes.in_channels:
-            raise ValueError(f"guided_channels {self.guided_channels} exceed {sizes.in_channels}")
-        return self
-
-    @property
-    def kind(self) -> NetworkKind:
-        return NetworkKind(self.schedule, self.prediction, self.time_scale)
-
-    def class_name(self, class_id: int) -> str:
-        """Raises ClassNotFound."""
-        if not 0 <= class_id < len(self.classes):
-            raise ClassNotFound(
-                f"class_id must lie in [0, {len(self.classes) - 1}] for {self.name}, got {class_id}"
-            )
-        return self.classes[class_id]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import secrets
 import time
 from dataclasses import dataclass
 
+from diffusion_core.card import ModelCard
 from diffusion_core.errors import ModelNotFound
-from diffusion_core.model import LoadedModel, ModelCard
+from diffusion_core.model import LoadedModel
 from diffusion_core.select import SelectedSolver
 
 from ..assembly import Services

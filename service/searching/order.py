@@ -1,6 +1,6 @@
 """A request for a search with every default filled in."""
 
-from diffusion_core.model import ModelCard
+from diffusion_core.card import ModelCard
 from search_jobs.defaults import default_objective
 from search_jobs.errors import SearchRefused
 from search_jobs.spec import DEFAULT_BUDGETS, Method, Objective, SearchSpec

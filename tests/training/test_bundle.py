@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffusion_core.model import ModelCard, ModelFolder, load_model
+from diffusion_core.card import ModelCard
+from diffusion_core.model import ModelFolder, load_model
 from diffusion_core.networks.dit import DiT
 from diffusion_core.quality import FeatureStatistics, Quality, frechet_distance, load_judge
 from tests.training.fakes import bar_masks
