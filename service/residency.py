@@ -12,7 +12,7 @@ import torch
 
 from diffusion_core import registry
 from diffusion_core.card import ModelCard
-from diffusion_core.errors import ModelNotFound
+from diffusion_core.errors import ModelNotFound, ModelTooLarge
 from diffusion_core.host import threads_left_to_another
 from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from solver_store.shipped import import_shipped
@@ -45,8 +45,23 @@ class Residency:
         return model
 
     def begin(self, folders: Sequence[ModelFolder]) -> None:
-        """Load what the server starts with. Raises ModelInvalid, ModelTooLarge."""
-        self.resident = {folder.card.name: self.read(folder) for folder in folders}
+        """Load what the server starts with; of models that nobody named, those that fit.
+
+        Raises ModelInvalid, and ModelTooLarge where no model fits or one was named.
+        """
+        loaded: dict[str, LoadedModel] = {}
+        too_large: ModelTooLarge | None = None
+        for folder in folders:
+            try:
+                loaded[folder.card.name] = self.read(folder)
+            except ModelTooLarge as error:
+                if self._settings.models:
+                    raise
+                too_large = error
+                logger.warning("not loaded: %s", error)
+        if too_large is not None and not loaded:
+            raise too_large
+        self.resident = loaded
 
     def serve(self, engine: Engine, metrics: Metrics) -> None:
         """From now on, what comes and goes comes to and goes from this engine."""

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from diffusion_core import memory
+from diffusion_core.errors import ModelTooLarge
+from diffusion_core.model import ModelFolder
 from service.answers import ModelAnswer
 from service.client import Client
 from service.errors import NotResident
@@ -149,3 +151,33 @@ def test_the_default_model_may_leave_and_its_requests_say_so(live: Live) -> None
 def test_the_memory_of_the_machine_is_asked_for_real() -> None:
     free = memory.available_memory(torch.device("cpu"))
     assert free is None or free > 2**20
+
+
+def too_large_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The device has room for every model but this one."""
+    real = ModelFolder.num_bytes
+
+    def num_bytes(folder: ModelFolder, dtype: torch.dtype) -> int:
+        return 10**18 if folder.card.name == name else real(folder, dtype)
+
+    monkeypatch.setattr(ModelFolder, "num_bytes", num_bytes)
+
+
+def test_of_models_that_nobody_named_a_server_starts_with_those_that_fit(
+    start_server, tmp_path, monkeypatch, caplog
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    too_large_for(monkeypatch, "glyphs")
+    with start_server(home=tmp_path, models=()) as live:
+        assert "glyphs" not in residents(live)
+        assert "first" in residents(live)
+    assert "not loaded: glyphs needs 1e+09 GB" in caplog.text
+
+
+def test_a_server_does_not_start_without_a_model_that_was_named(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    too_large_for(monkeypatch, "first")
+    with pytest.raises(ModelTooLarge), start_server(home=tmp_path, models=("first",)):
+        pass
