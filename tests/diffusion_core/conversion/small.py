@@ -24,11 +24,11 @@ def small(name: str) -> Family:
     return dataclasses.replace(family, architecture=shrunk)
 
 
-def trained(architecture: Architecture) -> torch.nn.Module:
+def trained(architecture: Architecture, std: float = 0.2) -> torch.nn.Module:
     """A network with random parameters: a fresh one answers zero."""
     network = architecture.build()
     generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():
         if name != "pos_embed":
-            parameter.data.normal_(std=0.2, generator=generator)
+            parameter.data.normal_(std=std, generator=generator)
     return network.eval()
