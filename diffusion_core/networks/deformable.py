@@ -8,7 +8,8 @@
     out    = sum_k weight_k * sample_k            value is zero outside of the map
 
 trunc rounds toward zero. So left of and above the map this is not bilinear sampling: at X = -0.3 it
-takes 1.3 times column 0 less 0.3 times column 1. The published networks were trained that way.
+takes 1.3 times column 0 less 0.3 times column 1, and at X = -1 it jumps. The published networks
+were trained that way.
 
 Source: Wang et al., "FlowDCN: Exploring DCN-like Architectures for Fast Image Generation with
 Arbitrary Resolution" (2024), and the kernels published with it.
@@ -58,7 +59,8 @@ def plain_mixing(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     index, share = corners(offset.to(dtype), weight.to(dtype))
     around = (0, 0, MARGIN, MARGIN, MARGIN, MARGIN)
     padded = F.pad(value.to(dtype).permute(0, 3, 1, 2, 4), around)  # (B, G, H + 4, W + 4, C)
-    out = SumOfRows.apply(padded.reshape(b * g, -1, c), index, share)  # (B * G, H * W, C)
+    table = padded.reshape(b * g, -1, c)
+    out: Tensor = SumOfRows.apply(table, index, share)  # type: ignore[no-untyped-call]
     return out.view(b, g, h, w, c).permute(0, 2, 3, 1, 4).to(value.dtype)
 
 
@@ -89,7 +91,7 @@ def corners(offset: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 def padded_position(position: Tensor, size: int) -> Tensor:
     """Where a row or column of the map lies in the padded map."""
-    # A place that is not a number makes its own sum not a number; as an index it would end us all.
+    # A NaN makes NaN of the sum that it belongs to; as an index it would fail the whole batch.
     return position.nan_to_num(nan=-MARGIN).clamp(-MARGIN, size).long() + MARGIN
 
 
@@ -101,8 +103,8 @@ class SumOfRows(torch.autograd.Function):
     share    (N, P, T)
     Returns  (N, P, C)
 
-    The sum is an embedding bag. Its own gradient takes far longer than one by matrices (P, S), which
-    hold every share in its place: 80 against 20 ms for eight maps of 16x16 in 8 groups of 12.
+    The sum is an embedding bag, whose own gradient is slow on a CPU. This one is by matrices (P, S)
+    that hold every share in its place: for 8 maps of 16x16 in 8 groups of 12, 15 ms and not 80.
     """
 
     @staticmethod

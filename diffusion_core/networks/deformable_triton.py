@@ -35,57 +35,70 @@ class FusedMixing(torch.autograd.Function):
 
 def launch(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     b, h, w, g, c = value.shape
-    channels = triton.next_power_of_2(c)
-    positions = max(1, TILE // channels)
+    tile_channels = triton.next_power_of_2(c)
+    tile_positions = max(1, TILE // tile_channels)
     out = torch.empty_like(value)
-    grid = (triton.cdiv(b * h * w, positions), g)
     # Triton launches on the current device, which need not be the tensor's.
-    with torch.cuda.device_of(value):
-        mixing_kernel[grid](
-            value, offset, weight, out, b * h * w, h, w,
-            G=g, C=c, K=weight.shape[-1], POSITIONS=positions, CHANNELS=channels,
-        )  # fmt: skip
+    with torch.cuda.device_of(value):  # type: ignore[no-untyped-call]
+        mixing_kernel[triton.cdiv(b * h * w, tile_positions), g](
+            value,
+            offset,
+            weight,
+            out,
+            num_positions=b * h * w,
+            height=h,
+            width=w,
+            num_groups=g,
+            group_size=c,
+            num_points=weight.shape[-1],
+            tile_positions=tile_positions,
+            tile_channels=tile_channels,
+        )
     return out
 
 
 @triton.jit
 def mixing_kernel(
-    value_ptr,  # (B, H, W, G, C)
-    offset_ptr,  # (B, H, W, G, K, 2)
-    weight_ptr,  # (B, H, W, G, K)
-    out_ptr,  # (B, H, W, G, C)
+    value,  # (B, H, W, G, C)
+    offset,  # (B, H, W, G, K, 2)
+    weight,  # (B, H, W, G, K)
+    out,  # (B, H, W, G, C)
     num_positions,  # B * H * W
-    H,
-    W,
-    G: tl.constexpr,
-    C: tl.constexpr,
-    K: tl.constexpr,
-    POSITIONS: tl.constexpr,  # of one program
-    CHANNELS: tl.constexpr,  # C, rounded up to a power of two
+    height,
+    width,
+    num_groups: tl.constexpr,
+    group_size: tl.constexpr,
+    num_points: tl.constexpr,
+    tile_positions: tl.constexpr,
+    tile_channels: tl.constexpr,  # group_size, rounded up to a power of two
 ):
-    """Program (i, g) sums up group g at the i-th POSITIONS positions."""
+    """Program (i, g) sums up group g at the i-th tile_positions positions."""
     # int64: large batches of large maps have more than 2^31 entries.
-    position = tl.program_id(0).to(tl.int64) * POSITIONS + tl.arange(0, POSITIONS)
+    position = tl.program_id(0).to(tl.int64) * tile_positions + tl.arange(0, tile_positions)
+    column = position % width
+    row = position // width % height
+    image = position // (width * height)
     group = tl.program_id(1)
-    channel = tl.arange(0, CHANNELS)[None, :]
-    in_range = position < num_positions
-    column, row, image = position % W, position // W % H, position // (W * H)
-    total = tl.zeros((POSITIONS, CHANNELS), tl.float32)
-    for k in tl.static_range(K):
-        place = (position * G + group) * K + k
-        x = tl.load(offset_ptr + 2 * place, in_range, 0.0).to(tl.float32) + column
-        y = tl.load(offset_ptr + 2 * place + 1, in_range, 0.0).to(tl.float32) + row
-        weight = tl.load(weight_ptr + place, in_range, 0.0).to(tl.float32)
+    channel = tl.arange(0, tile_channels)[None, :]
+    position_exists, channel_exists = position < num_positions, channel < group_size
+    total = tl.zeros((tile_positions, tile_channels), tl.float32)
+    for k in tl.static_range(num_points):
+        place = (position * num_groups + group) * num_points + k
+        x = tl.load(offset + 2 * place, position_exists, 0.0).to(tl.float32) + column
+        y = tl.load(offset + 2 * place + 1, position_exists, 0.0).to(tl.float32) + row
+        w = tl.load(weight + place, position_exists, 0.0).to(tl.float32)
         x0, y0 = x.to(tl.int32), y.to(tl.int32)  # the cast rounds toward zero
         for lower in tl.static_range(2):
+            y_corner = y0 + lower
             share_y = y - y0 if lower else y0 + 1 - y
+            row_exists = (y_corner >= 0) & (y_corner < height) & position_exists
             for right in tl.static_range(2):
+                x_corner = x0 + right
                 share_x = x - x0 if right else x0 + 1 - x
-                corner_x, corner_y = x0 + right, y0 + lower
-                inside = (corner_x >= 0) & (corner_x < W) & (corner_y >= 0) & (corner_y < H)
-                corner = ((image * H + corner_y) * W + corner_x) * G + group
-                mask = (inside & in_range)[:, None] & (channel < C)
-                corner_value = tl.load(value_ptr + corner[:, None] * C + channel, mask, 0.0)
-                total += (weight * share_y * share_x)[:, None] * corner_value.to(tl.float32)
-    out = ((position * G + group) * C)[:, None] + channel
-    tl.store(out_ptr + out, total, in_range[:, None] & (channel < C))
+                exists = (x_corner >= 0) & (x_corner < width) & row_exists
+                corner = ((image * height + y_corner) * width + x_corner) * num_groups + group
+                address = corner[:, None] * group_size + channel
+                seen = tl.load(value + address, exists[:, None] & channel_exists, 0.0)
+                total += (w * share_y * share_x)[:, None] * seen.to(tl.float32)
+    address = (position * num_groups + group)[:, None] * group_size + channel
+    tl.store(out + address, total, position_exists[:, None] & channel_exists)

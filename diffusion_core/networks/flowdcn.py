@@ -83,10 +83,11 @@ class FlowDCN(nn.Module):
 
 
 class RMSNorm(nn.RMSNorm):
-    """In the weight's own precision, also under autocast."""
+    """In the precision of its weight, also under autocast."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.to(self.weight.dtype))
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        return super().forward(tokens.to(self.weight.dtype))
 
 
 class FlowDCNBlock(nn.Module):
@@ -119,8 +120,8 @@ class MultiScaleDCN(nn.Module):
         offset = (qk_deformables(x) + prior) * MAX_REACH * sigmoid(qk_scales(x) + scale)
         weight = qk_weights(x)                                                  of any sign and sum
 
-    The prior is a 3x3 grid. The scale differs from group to group: at first group g of G spreads the
-    grid over MAX_REACH * g / G patches, so that the groups look at many scales.
+    The prior is a 3x3 grid. How far it reaches is each group's own: at first MAX_REACH * g / G
+    patches in the g-th of G groups, so that they look at many scales.
     """
 
     def __init__(self, hidden_size: int, num_groups: int):
@@ -151,13 +152,11 @@ class MultiScaleDCN(nn.Module):
         b, t, d = tokens.shape
         size = math.isqrt(t)
         groups = (b, size, size, self.num_groups)
-        # float32 whatever the weights are: bfloat16 would move a place by up to 1/16 of a patch.
-        offset = self.qk_deformables(tokens).view(*groups, NUM_POINTS, 2).float()
-        scale = self.qk_scales(tokens).view(*groups, NUM_POINTS, 1).float()
-        reach = MAX_REACH * torch.sigmoid(scale + self.deformables_scale)
+        offset = self.qk_deformables(tokens).view(*groups, NUM_POINTS, 2) + self.deformables_prior
+        scale = self.qk_scales(tokens).view(*groups, NUM_POINTS, 1) + self.deformables_scale
         mixed = deformable_mixing(
             self.v(tokens).view(*groups, d // self.num_groups),
-            (offset + self.deformables_prior) * reach,
+            offset * (MAX_REACH * torch.sigmoid(scale)),
             self.qk_weights(tokens).view(*groups, NUM_POINTS),
         )
         return self.out(mixed.reshape(b, t, d))
@@ -182,4 +181,5 @@ def grid_offsets() -> Tensor:
 
 def initial_scales(num_groups: int) -> Tensor:
     """(G,): numbers whose sigmoids are 1/G, 2/G, … 1, less what keeps the last one finite."""
-    return torch.logit(torch.arange(1, num_groups + 1) / num_groups - 1e-4)
+    fractions = torch.arange(1, num_groups + 1, dtype=torch.float64) / num_groups
+    return torch.logit(fractions - 1e-4).float()
