@@ -4,6 +4,7 @@ at hand    a folder with a card: bundled, in the data folder, or named by FEWSTE
 resident   its weights are on the device and its lanes in the engine
 """
 
+import gc
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import torch
 from diffusion_core import registry
 from diffusion_core.card import ModelCard
 from diffusion_core.errors import ModelNotFound, ModelTooLarge
-from diffusion_core.host import threads_left_to_another
+from diffusion_core.host import give_back_freed_memory, threads_left_to_another
 from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
@@ -109,6 +110,8 @@ class Residency:
                 return
             self.resident = {key: kept for key, kept in self.resident.items() if key != name}
             self._engine.unload(name)
+            gc.collect()  # finished requests refer to their model, some of them in circles
+            give_back_freed_memory()
             logger.info("unloaded %s", name)
 
     def folder(self, name: str) -> ModelFolder:

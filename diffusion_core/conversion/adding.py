@@ -140,7 +140,7 @@ def _with_output_of(architecture: Architecture, weights: dict[str, Tensor]) -> A
 def _check_finite(weights: dict[str, Tensor], place: str) -> None:
     for name, value in weights.items():
         # A sum is finite only if all its terms are.
-        if not value.is_floating_point() or not bool(value.double().sum().isfinite()):
+        if not value.is_floating_point() or not bool(value.sum(dtype=torch.float64).isfinite()):
             raise ModelInvalid(f"{place}: {name} holds values that are not finite numbers")
 
 

@@ -1,6 +1,7 @@
 """Models come and go while others draw."""
 
 import threading
+import weakref
 
 import httpx
 import pytest
@@ -117,6 +118,19 @@ def test_images_under_way_are_finished_before_their_model_goes(live: Live) -> No
     leaving.join(20)
     assert [answer.status_code for answer in answers] == [200, 200]
     assert "second" not in live.services.engine.stats().row_limits
+
+
+def test_nothing_keeps_an_unloaded_model_alive(live: Live) -> None:
+    residency(live, "PUT", "second")
+    post(live, "second", num_images=3)
+    with httpx.stream(
+        "POST", f"{live.url}/generate", json={**BODY, "model": "second"},
+        headers={"Accept": "text/event-stream"},
+    ) as stream:  # fmt: skip
+        stream.read()
+    network = weakref.ref(live.services.models["second"].network)
+    residency(live, "DELETE", "second")
+    assert network() is None
 
 
 def test_a_running_image_of_another_model_is_untouched_by_coming_and_going(live: Live) -> None:
