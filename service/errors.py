@@ -127,6 +127,7 @@ STATUSES: dict[type[Exception], int] = {
     diffusion.ModelNotFound: 404,
     diffusion.ClassNotFound: 422,
     search.JobNotFound: 404,
+    search.NoCandidate: 404,
     search.JobFinished: 409,
     search.KeyReused: 409,
     search.SearchRefused: 422,
