@@ -12,7 +12,7 @@ export function resultCard(result) {
     "section.result",
     h(
       "div.title-row",
-      h("h3", h("a", { href: link(["solvers", solver.name, solver.version]) }, name)),
+      h("h2", h("a", { href: link(["solvers", solver.name, solver.version]) }, name)),
       result.promoted.map((alias) => h("span.tag.good", `now ${alias}`)),
       result.promoted.length ? null : h("span.tag", "kept, not promoted"),
     ),

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { bestClassical, deciding, latest } from "../evidence.js";
-import { decimals, figure, moment, percent, plain } from "../format.js";
+import { decimals, figure, moment, percent, plain, solverName } from "../format.js";
 import { automatic, getModels } from "../models.js";
 import { link } from "../router.js";
 import { dataTable, scrolling } from "../tables.js";
@@ -76,49 +76,36 @@ function rowsOf(model, champions) {
 }
 
 function championCell(version) {
-  const address = link(["solvers", version.name, version.version]);
+  const href = link(["solvers", version.name, version.version]);
   const evidence = latest(version.evidence);
   const metric = evidence && deciding(evidence.metrics);
-  if (!metric)
-    return h("td.champion", h("a", { href: address }, h("b", "–"), h("small", "not measured")));
+  if (!metric) {
+    return h("td.champion", h("a", { href }, h("b", version.name), h("small", "not measured")));
+  }
   const value = evidence.metrics[metric.name];
   const rival = bestClassical(evidence);
-  const gain = rival && 1 - value / rival.metrics[metric.name];
-  const compared =
-    rival &&
-    `${metric.label} ${metric.say(value)}; ${rival.name} has ${metric.say(rival.metrics[metric.name])}`;
-  const made = h(
+  const gain = rival ? 1 - value / rival.metrics[metric.name] : 0;
+  const cell = h(
     "td.champion",
     h(
       "a",
-      {
-        href: address,
-        title: compared,
-        "aria-label": `${version.name}, version ${version.version}: ${compared ?? metric.say(value)}`,
-      },
-      h("b", value < 100 ? decimals(value, 1) : figure(value)),
-      gain === null ? null : h("small", `${percent(-gain)}`),
-      rival && h("small", rival.name),
+      { href, title: rival && `${rival.name} has ${metric.say(rival.metrics[metric.name])}` },
+      h("span.unseen", `${solverName(version)}, ${metric.label} `),
+      h("b", value >= 10 && value < 100 ? decimals(value, 1) : figure(value)),
+      rival && [h("small", percent(-gain)), h("span.unseen", " from "), h("small", rival.name)],
     ),
   );
-  made.style.setProperty("--gain", String(Math.max(0, Math.min(1, gain ?? 0))));
-  return made;
+  cell.style.setProperty("--gain", String(Math.max(0, Math.min(1, gain))));
+  return cell;
 }
 
 /** No champion yet: what serves instead, and the way to a better one. */
 function plainCell(model, guidance, steps) {
   const serving = automatic(model, steps);
-  const address = link(["searches"], { model: model.name, steps, guidance });
+  const href = link(["searches"], { model: model.name, steps, guidance });
   const name = serving?.name.replace(new RegExp(`-${steps}$`), "") ?? "classical";
-  return h(
-    "td.plain",
-    h(
-      "a",
-      { href: address, "aria-label": `${steps} steps: ${name} serves; search a better solver` },
-      h("small", name),
-      h("small", "search"),
-    ),
-  );
+  const rest = h("span.unseen", ` a better solver for ${steps} steps`);
+  return h("td.plain", h("a", { href }, h("small", name), h("small", "search", rest)));
 }
 
 function everything(all) {
