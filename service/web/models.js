@@ -2,9 +2,11 @@
 
 import { get } from "./api.js";
 
-/** As close to the model's own ODE as makes no difference: what solvers are measured against. */
-const CONVERGED = { solver: "unipc-3-lambda", steps: 48 };
-const CONVERGED_ON = { "rectified-flow": CONVERGED, vp: CONVERGED, ddpm: CONVERGED };
+/**
+ * As close to the model's own ODE as makes no difference, on every schedule: the first choice of
+ * search_jobs/evaluate/reference.py, which solvers are measured against.
+ */
+export const CONVERGED = { solver: "unipc-3-lambda", steps: 48 };
 
 /** @returns {Promise<any[]>} */
 export async function getModels(signal) {
@@ -13,11 +15,6 @@ export async function getModels(signal) {
 
 export function defaultModel(models) {
   return models.find((model) => model.is_default) ?? models[0];
-}
-
-/** The solver and step count that stand for the converged solution on this model. */
-export function converged(model) {
-  return CONVERGED_ON[model.schedule] ?? CONVERGED;
 }
 
 /** What `auto` takes at this step count, at the model's usual guidance; undefined where unknown. */

@@ -1,8 +1,9 @@
 /** The same noise through several solvers, beside the converged solution. */
 
 import { fill, h } from "../dom.js";
+import { inForeground } from "../foreground.js";
 import { figure, milliseconds, solverName } from "../format.js";
-import { converged } from "../models.js";
+import { CONVERGED } from "../models.js";
 import { notice } from "../notice.js";
 import { amplified, dataUrl, difference, paint } from "../pictures.js";
 import { link } from "../router.js";
@@ -45,24 +46,14 @@ export function comparing(state, solvers, changed, signal) {
   let drawn = [];
 
   async function run() {
-    running?.abort();
+    stop();
     const mine = (running = new AbortController());
     const until = AbortSignal.any([signal, mine.signal]);
-    steps.reset();
     drawn = [];
-    const reference = converged(state.model);
+    const reference = CONVERGED;
     const wanted = [...state.lanes, reference].map((lane) => orderOf(state, lane));
     try {
-      for (const [i, order] of wanted.entries()) {
-        fill(
-          progress,
-          i < state.lanes.length
-            ? `Drawing ${i + 1} of ${state.lanes.length} …`
-            : "Drawing the converged solution …",
-        );
-        show(wanted.length);
-        drawn.push(await draw(order, until));
-      }
+      await inForeground(() => drawAll(wanted, until));
       fill(progress, explained(reference));
       show();
     } catch (error) {
@@ -72,6 +63,22 @@ export function comparing(state, solvers, changed, signal) {
       show();
       gallery.append(notice(error, run));
     }
+  }
+
+  /** One after the other, so that their times can be compared. */
+  async function drawAll(wanted, until) {
+    for (const [i, order] of wanted.entries()) {
+      const isLane = i < state.lanes.length;
+      const what = isLane ? `${i + 1} of ${state.lanes.length}` : "the converged solution";
+      fill(progress, `Drawing ${what} …`);
+      show(wanted.length);
+      drawn.push(await draw(order, until));
+    }
+  }
+
+  function stop() {
+    running?.abort();
+    steps.reset();
   }
 
   function show(expected = drawn.length) {
@@ -91,7 +98,7 @@ export function comparing(state, solvers, changed, signal) {
     fill(gallery, figures, missing);
   }
 
-  return { element, run, show: editor.show };
+  return { element, run, stop, show: editor.show };
 }
 
 function explained({ solver, steps }) {

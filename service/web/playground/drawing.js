@@ -66,7 +66,7 @@ export function drawing(state, signal) {
     element.removeAttribute("aria-busy");
   }
 
-  return { element, run };
+  return { element, run, stop: () => running?.abort() };
 }
 
 /** Places for the picture after each step; the newest is shown, or the one that is pressed. */

@@ -1,7 +1,6 @@
-/** Pictures to compare: each is drawn once, one after the other, so that their times can be compared. */
+/** Pictures to compare: each is drawn once. */
 
 import { send } from "../api.js";
-import { inForeground } from "../foreground.js";
 import { pixels } from "../pictures.js";
 
 /**
@@ -16,7 +15,7 @@ export function drawnOnce() {
     const before = known.get(key);
     if (before) return before;
     signal.throwIfAborted();
-    const drawn = await inForeground(() => draw(order, signal));
+    const drawn = await draw(order, signal);
     known.set(key, drawn);
     return drawn;
   };

@@ -2,8 +2,9 @@
 
 import { chart } from "../chart.js";
 import { fill, h } from "../dom.js";
+import { inForeground } from "../foreground.js";
 import { figure } from "../format.js";
-import { converged } from "../models.js";
+import { CONVERGED } from "../models.js";
 import { notice } from "../notice.js";
 import { dataUrl, difference } from "../pictures.js";
 import { orderOf } from "./state.js";
@@ -23,11 +24,14 @@ export function strip(state, solvers, draw, signal) {
   });
   const progress = h("span.faint", { role: "status" });
   const place = h("div.view");
-  let running = null;
+  let running = null; // what is being drawn, until it is stopped
+  let shown = null; // what is on the page, until something else is compared
 
   async function run() {
+    reset();
     const mine = (running = new AbortController());
     const until = AbortSignal.any([signal, mine.signal]);
+    shown = new AbortController();
     fill(button, "Stop");
     const names = [...new Set(state.lanes.map((lane) => lane.solver))];
     const table = tableOf(names);
@@ -38,12 +42,13 @@ export function strip(state, solvers, draw, signal) {
         logarithmic: true,
         points: true,
         x: (value) => String(value),
+        y: (value) => figure(value, 2),
       },
-      until,
+      AbortSignal.any([signal, shown.signal]),
     );
     fill(place, table.element, curves.element);
     try {
-      await fillIn(names, table, curves, until);
+      await inForeground(() => fillIn(names, table, curves, until));
       fill(progress);
     } catch (error) {
       if (!until.aborted) place.append(notice(error, run));
@@ -59,7 +64,7 @@ export function strip(state, solvers, draw, signal) {
   async function fillIn(names, table, curves, until) {
     const columns = [STEPS, ...names.map(() => STEPS.map(() => null))];
     fill(progress, "Drawing the converged solution …");
-    const reference = await draw(orderOf(state, converged(state.model)), until);
+    const reference = await draw(orderOf(state, CONVERGED), until);
     for (const [i, steps] of STEPS.entries()) {
       for (const [row, solver] of names.entries()) {
         if (!takes(solver, steps)) continue;
@@ -80,6 +85,7 @@ export function strip(state, solvers, draw, signal) {
 
   function reset() {
     running?.abort();
+    shown?.abort();
     running = null;
     fill(button, "Draw them all");
     fill(progress);

@@ -38,6 +38,7 @@ export async function playground({ query }, signal) {
       ["compare", "Compare"],
     ],
     (name) => {
+      shown().stop();
       state.isComparing = name === "compare";
       show();
       changed();

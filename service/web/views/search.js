@@ -14,6 +14,7 @@ import { samples } from "../searching/samples.js";
 import { stageOf, stateTag, stepsOf, TERMINAL } from "../searching/words.js";
 
 const SAMPLE_EVERY_MS = 4000;
+const STOPPING = "It ends its descent, then measures the best it has found.";
 
 /** @type {import("../app.js").View} */
 export async function search({ path: [, id] }, signal) {
@@ -124,33 +125,46 @@ function endings(job, parts, signal) {
   ];
 }
 
+/** Take in all that happened and happens; a long history comes at once and is shown once. */
 async function run(job, parts, curve, signal) {
+  const wasOver = TERMINAL.has(job.state); // then the history is for the curve alone
+  let planned = 0;
   try {
     for await (const { name, data } of follow(job.id, signal)) {
-      if (name === "queued") Object.assign(job, { state: "queued" });
-      if (name === "started") Object.assign(job, { state: "running" });
-      if (name === "progress") {
-        job.state = "running";
-        job.progress = data;
-        curve.add(data);
-      }
-      if (name === "stopping")
-        fill(
-          parts.problem,
-          h("div.note", "It ends its descent, then measures the best it has found."),
-        );
-      if (name === "result")
-        job.results = [...job.results.filter((each) => each.steps !== data.steps), data];
-      if (name === "finished") {
-        Object.assign(job, await get(`search-jobs/${job.id}`, signal));
-        fill(parts.problem);
-      }
-      show(job, parts, signal);
+      if (name === "progress") curve.add(data);
+      if (wasOver) continue;
+      await take(job, parts, name, data, signal);
+      cancelAnimationFrame(planned);
+      planned = requestAnimationFrame(() => show(job, parts, signal));
     }
   } catch (error) {
     if (signal.aborted) return;
     if (!error.title) console.error(error);
     fill(parts.problem, notice(error));
+  }
+}
+
+/** What an event changes. */
+async function take(job, parts, name, data, signal) {
+  switch (name) {
+    case "queued":
+      job.state = "queued";
+      break;
+    case "started":
+      job.state = "running";
+      break;
+    case "progress":
+      job.progress = data;
+      break;
+    case "result":
+      job.results = [...job.results.filter(({ steps }) => steps !== data.steps), data];
+      break;
+    case "stopping":
+      fill(parts.problem, h("div.note", STOPPING));
+      break;
+    case "finished":
+      Object.assign(job, await get(`search-jobs/${job.id}`, signal));
+      fill(parts.problem);
   }
 }
 

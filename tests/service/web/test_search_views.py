@@ -58,7 +58,7 @@ def test_several_step_counts_are_asked_for_at_once(visit: Visit, worker: Worker)
     job = start(visit, "3, 9,10")
     assert worker.jobs.get(job).spec.steps == (3, 9, 10)
     visit.page.get_by_role("button", name="Cancel").click()
-    expect(visit.page.get_by_text("cancelled", exact=True)).to_be_visible()
+    expect(visit.page.get_by_text("cancelled", exact=True).first).to_be_visible()
     assert worker.jobs.get(job).state is JobState.CANCELLED
 
 
