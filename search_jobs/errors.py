@@ -2,6 +2,7 @@
 
 SearchError
 ├── JobNotFound     no job of this id
+├── NoCandidate    the search has no table to look at: it has not begun, or has ended
 ├── JobFinished     it cannot be cancelled or stopped any more
 ├── KeyReused       an idempotency key that came with another request before
 ├── LeaseLost       never public: another worker has taken the job over
@@ -18,6 +19,10 @@ class SearchError(Exception):
 
 class JobNotFound(SearchError):
     """No job of this id."""
+
+
+class NoCandidate(SearchError):
+    """The search has no table to look at: it has not begun to descend, or has ended."""
 
 
 class JobFinished(SearchError):

@@ -71,7 +71,13 @@ class JobControl:
         """Raises LeaseLost, JobCancelled."""
         last = self._progress or Progress()
         self._progress = last.model_copy(
-            update={"fraction": 1.0, "stage": "done", "steps": None, "eta_s": 0.0}
+            update={
+                "fraction": 1.0,
+                "stage": "done",
+                "steps": None,
+                "eta_s": 0.0,
+                "candidate": None,
+            }
         )
         self._tell()
 

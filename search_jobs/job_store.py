@@ -199,7 +199,8 @@ class JobStore:
             if progress.fraction > row.furthest:
                 values |= {"furthest": progress.fraction, "attempts": 1}
             self._renew(connection, claim, values)
-            writes.append_event(connection, claim.job_id, "progress", progress.model_dump_json())
+            told = progress.model_dump_json(exclude={"candidate"})
+            writes.append_event(connection, claim.job_id, "progress", told)
 
     def result(self, job_id: str, steps: int) -> StepResult | None:
         """What the job has published for this step count already. Raises StoreDamaged."""

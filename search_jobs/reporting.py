@@ -39,6 +39,7 @@ class Reporter:
             evaluations=step.evaluations,
             loss=step.loss,
             best_loss=step.best_loss,
+            candidate=step.table.as_dict(),
         )
         self._last[steps] = progress
         self._report(progress, TEACHER + SEARCH * step.iteration / step.iterations)

@@ -93,6 +93,9 @@ class Progress(Frozen):
     loss: float | None = None
     best_loss: float | None = None
     eta_s: float | None = None
+    # The table that would be kept if it ended now, as SolverTable.as_dict gives it. It is part of
+    # the job's record alone: in every event it would be kept a thousand times.
+    candidate: dict[str, Any] | None = None
 
 
 class FoundSolver(Frozen):

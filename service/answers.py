@@ -195,6 +195,16 @@ class SearchProgressAnswer(Answer):
     eta_s: float | None  # seconds to the end of the whole job
 
 
+class CandidateAnswer(Answer):
+    """The table that a running search would publish if it ended now."""
+
+    steps: int
+    iteration: int
+    loss: float | None
+    digest: str
+    table: TableDocument
+
+
 class SearchResultAnswer(Answer):
     """What was found for one step count."""
 

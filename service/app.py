@@ -23,13 +23,13 @@ from .assembly import Services, open_services
 from .border.middleware import Border
 from .errors import ServiceError
 from .problems import problem_of, problem_of_http, problem_of_validation
-from .routes import generate, health, index, models, search_jobs, solvers
+from .routes import generate, health, models, page, search_jobs, solvers
 from .routes.documentation import add_problem_schema, problems
 from .settings import Settings
 from .version import VERSION
 
 ROUTERS = tuple(
-    resource.router for resource in (generate, models, solvers, search_jobs, health, index)
+    resource.router for resource in (generate, models, solvers, search_jobs, health, page)
 )
 
 OpenServices = Callable[[Settings], AbstractContextManager[Services]]
@@ -58,6 +58,8 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
         lifespan=lifespan,
         middleware=[Middleware(Border, api_keys=settings.api_keys)],
         redirect_slashes=False,
+        docs_url=None,  # our own, in routes/page.py: the framework's loads from other hosts
+        redoc_url=None,
         responses=problems(401) if settings.api_keys else {},
     )
     for router in ROUTERS:

@@ -137,6 +137,7 @@ STATUSES: dict[type[Exception], int] = {
     diffusion.ModelExists: 409,
     diffusion.FamilyUnknown: 422,
     search.JobNotFound: 404,
+    search.NoCandidate: 404,
     search.JobFinished: 409,
     search.KeyReused: 409,
     search.SearchRefused: 422,

@@ -49,6 +49,7 @@ class Step:
     loss: float
     best_loss: float
     eta_s: float
+    table: SolverTable  # what would be kept if it ended now
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ class Descent:
             loss=state.loss,
             best_loss=state.best_loss,
             eta_s=left * state.seconds / state.iteration,
+            table=self.best(),
         )
 
     def _evaluations(self) -> int:

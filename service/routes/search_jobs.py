@@ -8,12 +8,13 @@ from starlette.responses import Response
 
 from search_jobs.spec import JobState
 
-from ..answers import SearchJobAnswer, SearchJobsAnswer
+from ..answers import CandidateAnswer, SearchJobAnswer, SearchJobsAnswer
 from ..border.context import services_of
 from ..border.negotiation import accepted_by, choose
 from ..problems import blaming
-from ..schemas import SearchRequest
+from ..schemas import NUM_SEEDS, SearchRequest
 from ..searching.answers import job_answer, jobs_answer
+from ..searching.candidate import NOT_KEPT, Candidate, answer_sample
 from ..searching.event_stream import LAST_EVENT_ID, answer_job_events
 from ..searching.order import fill_in
 from ..server_sent_events import MEDIA_TYPE
@@ -52,6 +53,14 @@ EVENTS: Responses = {
 }
 
 ENDED = problems(404, 409, 413, 415, 422, 503)
+
+SAMPLE: Responses = {
+    200: {
+        "description": "A picture by the table as it stands",
+        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    **problems(404, 422, 429, 500, 503),
+}
 
 
 @router.post("", response_model=SearchJobAnswer, status_code=202, responses=ACCEPTED)
@@ -119,6 +128,29 @@ async def follow_search(
     choose(accepted_by(request), (MEDIA_TYPE,))
     with blaming("job_id", job_id):
         return await answer_job_events(request, job_id, last_event_id)
+
+
+@router.get(
+    "/{job_id}/candidate", response_model=CandidateAnswer, responses=problems(404, 422, 503)
+)
+def show_candidate(job_id: JobId, request: Request) -> Response:
+    """The table that a running search would publish if it ended now."""
+    with blaming("job_id", job_id):
+        candidate = Candidate.of(services_of(request), job_id)
+    body = candidate.answer().model_dump_json()
+    return Response(body, media_type="application/json", headers=NOT_KEPT)
+
+
+@router.get("/{job_id}/sample", response_class=Response, responses=SAMPLE)
+async def draw_candidate(
+    job_id: JobId,
+    request: Request,
+    class_id: Annotated[int, Query(ge=0, description="What to draw.")] = 0,
+    seed: Annotated[int, Query(ge=0, lt=NUM_SEEDS)] = 0,
+) -> Response:
+    """Draw with the table that a running search would publish if it ended now."""
+    with blaming("job_id", job_id):
+        return await answer_sample(request, job_id, class_id, seed)
 
 
 @router.post("/{job_id}/cancel", response_model=SearchJobAnswer, responses=ENDED)

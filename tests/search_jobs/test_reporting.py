@@ -8,6 +8,7 @@ from search_jobs.control import StepOutcome
 from search_jobs.reporting import Reporter
 from search_jobs.search import Step
 from search_jobs.spec import Progress, StepResult
+from tests.solver_store.builders import euler
 
 
 class Listening:
@@ -30,7 +31,8 @@ class Listening:
 
 
 def step(iteration: int, iterations: int) -> Step:
-    return Step(iteration, iterations, 100 * iteration, 1.0 / iteration, 0.5 / iteration, 3.0)
+    evaluations, loss = 100 * iteration, 1.0 / iteration
+    return Step(iteration, iterations, evaluations, loss, loss / 2, 3.0, euler(4))
 
 
 def test_the_fraction_never_falls_and_ends_at_one() -> None:

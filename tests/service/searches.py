@@ -32,7 +32,7 @@ class Worker:
     def __init__(self, services: Services):
         self.jobs = JobStore(services.store.database)
         self.store = services.store
-        self.digest = services.models["tiny"].digest
+        self.digest = services.models[services.default_model].digest
 
     def waiting(self) -> list[str]:
         """The ids of the jobs that wait for a worker."""
@@ -50,7 +50,9 @@ class Worker:
             stage="search",
             evaluations=int(fraction * claim.spec.budget),
             loss=loss,
+            best_loss=loss,
             eta_s=100 * (1 - fraction),
+            candidate=euler(claim.spec.steps[0]).as_dict(),
         )
         self.jobs.report(claim, progress)
 

@@ -1,4 +1,4 @@
-"""/livez, /readyz, /metrics, / and API keys: for those who look after the server."""
+"""/livez, /readyz, /metrics and API keys: for those who look after the server."""
 
 import httpx
 import pytest
@@ -54,14 +54,6 @@ def test_label_values_are_bounded(http: httpx.Client, server: Live) -> None:
         assert unbounded not in text
 
 
-def test_the_first_page_leads_on(http: httpx.Client) -> None:
-    page = http.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    for link in ("docs", "models", "solvers", "metrics"):
-        assert f'href="{link}"' in page.text
-        assert http.get(f"/{link}").status_code == 200
-
-
 def test_without_keys_nothing_is_asked(http: httpx.Client) -> None:
     assert http.get("/models", headers={"Authorization": "Bearer wrong"}).status_code == 200
 
@@ -74,13 +66,13 @@ def test_without_keys_nothing_is_asked(http: httpx.Client) -> None:
         {"X-API-Key": "first"},
     ],
 )
-def test_with_keys_every_route_but_the_probes_asks_for_one(
+def test_with_keys_every_route_but_the_probes_and_the_page_asks_for_one(
     start_server: StartServer, headers: dict[str, str]
 ) -> None:
     with start_server(api_keys="first, second") as live, httpx.Client(base_url=live.url) as http:
-        for path in ("/livez", "/readyz", "/metrics"):
+        for path in ("/livez", "/readyz", "/metrics", "/", "/docs"):
             assert http.get(path).status_code == 200
-        for path in ("/models", "/solvers", "/", "/docs", "/openapi.json", "/nonesuch"):
+        for path in ("/models", "/solvers", "/openapi.json", "/nonesuch"):
             assert_problem(http.get(path), 401)
             assert http.get(path, headers=headers).status_code != 401
         refused = http.post("/generate", json={"class_id": 0, "steps": 1})
