@@ -31,19 +31,26 @@ PATIENCE = timedelta(days=7)
 
 @contextmanager
 def together(settings: WorkerSettings) -> Iterator[WorkerSettings]:
-    """Join the processes that torchrun has started, if it has; the settings have a device of ours.
+    """`joined`, with the device of settings."""
+    with joined(settings.device) as device:
+        yield settings.model_copy(update={"device": device})
+
+
+@contextmanager
+def joined(asked: str) -> Iterator[str]:
+    """Join the processes that torchrun has started, if it has; yields a device of our own.
 
     Such a process ends at the end of this. Raises SearchRefused where there is no GPU for each.
     """
     if not is_launched():
-        yield settings
+        yield asked
         return
-    device = own_device(settings.device)
+    device = own_device(asked)
     # Parameters of a search lie on the CPU, whatever the network runs on.
     backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
     torch.distributed.init_process_group(backend, timeout=PATIENCE)
     try:
-        yield settings.model_copy(update={"device": device})
+        yield device
     except SearchError:
         # All processes meet it alike or hear of it; the first one says so and fails. If another one
         # failed as well, torchrun could end the first one before it has spoken.
@@ -84,7 +91,7 @@ def own_device(asked: str) -> str:
     if wanted > torch.cuda.device_count():
         raise SearchRefused(
             f"{wanted} processes need a GPU each, torch sees {torch.cuda.device_count()}: "
-            "start fewer (--nproc-per-node), or search with --device cpu"
+            "start fewer (--nproc-per-node), or say --device cpu"
         )
     torch.cuda.set_device(own)
     return f"cuda:{own}"

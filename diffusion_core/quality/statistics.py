@@ -38,6 +38,19 @@ class FeatureStatistics:
         centred = rows - mean
         return cls(len(rows), mean, centred.T @ centred)
 
+    @classmethod
+    def of_moments(cls, count: int, mean: Tensor, covariance: Tensor) -> "FeatureStatistics":
+        """Statistics known by their mean (D,) and unbiased covariance (D, D), as files keep them.
+
+        Raises ValueError where the shapes disagree.
+        """
+        if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+            raise ValueError(
+                f"covariance must be square over the {mean.numel()} features, "
+                f"got {tuple(covariance.shape)}"
+            )
+        return cls(count, mean.double(), covariance.double() * (count - 1))
+
     @property
     def covariance(self) -> Tensor:
         """(D, D), unbiased. Raises ValueError for fewer than two vectors."""
@@ -74,9 +87,7 @@ class FeatureStatistics:
         if set(tensors) != {"count", "mean", "covariance"}:
             raise ModelInvalid(f"{path} must hold count, mean and covariance, got {set(tensors)}")
         count, mean, covariance = (tensors[k] for k in ("count", "mean", "covariance"))
-        if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
-            raise ModelInvalid(
-                f"{path}: covariance must be square over the {mean.numel()} features, "
-                f"got {tuple(covariance.shape)}"
-            )
-        return cls(int(count), mean, covariance * (int(count) - 1))
+        try:
+            return cls.of_moments(int(count), mean, covariance)
+        except ValueError as error:
+            raise ModelInvalid(f"{path}: {error}") from error

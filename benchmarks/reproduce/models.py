@@ -1,0 +1,90 @@
+"""The model to sample: a checkpoint that is converted for it, or one that was added before."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusion_core.conversion import Addition, add_model
+from diffusion_core.decoder import SD_LINEAR
+from diffusion_core.families import Family
+from diffusion_core.model import CARD_FILE, ModelFolder
+from diffusion_core.registry import choose_models
+
+from ..processes import BenchmarkError
+
+NUM_DIGITS = 12  # of a digest in a name
+
+
+@dataclass(frozen=True)
+class GivenCheckpoint:
+    """Files as they were downloaded."""
+
+    family: Family
+    checkpoint: Path
+    vae: Path | None  # None: it lies beside the network, in a folder of diffusers
+
+    def find(self, models: Path) -> ModelFolder:
+        """Converted into a folder under `models`, once.
+
+        Raises BenchmarkError where a file is missing, ModelInvalid where one does not fit.
+        """
+        for path in filter(None, (self.checkpoint, self.vae)):
+            if not path.exists():
+                raise BenchmarkError(f"no such file: {path}")
+        # What it was made from is in its name: other files never pass for these.
+        digest = digest_of(self.checkpoint, *filter(None, [self.vae]))
+        name = f"{self.family.name}-{digest[:NUM_DIGITS]}"
+        if (models / name / CARD_FILE).is_file():
+            return ModelFolder.read(models / name)
+        return add_model(models, Addition(self.family, self.checkpoint, name, self.vae))
+
+
+@dataclass(frozen=True)
+class AddedModel:
+    """By the name that it was added under."""
+
+    name: str
+    home: Path  # data folder
+
+    def find(self, models: Path) -> ModelFolder:
+        """Raises ModelNotFound, ModelInvalid."""
+        [folder] = choose_models(self.home, [self.name])
+        return folder
+
+
+ModelSource = GivenCheckpoint | AddedModel
+
+
+def find_model(source: ModelSource, models: Path) -> ModelFolder:
+    """The model, which must be able to make pictures. Raises BenchmarkError, DiffusionError."""
+    folder = source.find(models)
+    if folder.card.decoder == SD_LINEAR:
+        raise BenchmarkError(
+            f"{folder.card.name} has no autoencoder: its pictures would be small estimates"
+        )
+    return folder
+
+
+def autoencoder_digest(folder: ModelFolder) -> str | None:
+    """sha256 of its weights; None for a model that draws pixels."""
+    if folder.card.vae is None:
+        return None
+    return digest_of(*sorted((folder.path / folder.card.vae).glob("*.safetensors")))
+
+
+def digest_of(*paths: Path) -> str:
+    """sha256 of files, and of the files in folders. Raises OSError."""
+    total = hashlib.sha256()
+    for path in paths:
+        for file in _files(path):
+            with file.open("rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (file for file in sorted(path.rglob("*")) if file.is_file())
+    else:
+        yield path
