@@ -20,6 +20,13 @@ export function notice(error, again = null) {
   );
 }
 
+/** A view of a server that has nothing to draw with. */
+export function noModels(title) {
+  const advice =
+    "No model is loaded. Start the server with FEWSTEP_MODELS=glyphs for the bundled one.";
+  return h("div.view", h("h1", title), h("p.empty", advice));
+}
+
 const ADVICE = {
   401: "Reload the page to give another key.",
   404: "It may have been on another server, or the address has a slip.",
