@@ -7,6 +7,7 @@ import sys
 BENCHMARKS = {
     "serving": "throughput, overhead, head-of-line blocking, bfloat16, start-up",
     "search": "searched solvers against the paper's search, classical and published ones",
+    "models": "the bundled models beside each other, and a network of full size",
 }
 
 

@@ -5,6 +5,9 @@ DiffusionError
 ├── SolverUnknown     no classical solver of that name
 ├── ModelNotFound     no model of that name
 ├── ModelInvalid      a card, weights file or statistics file that breaks a rule
+├── ModelTooLarge     the device has no room for it
+├── ModelExists       a model of that name is there already
+├── FamilyUnknown     no published family of that name
 └── ClassNotFound     no such class in the model
 """
 
@@ -27,6 +30,18 @@ class ModelNotFound(DiffusionError):
 
 class ModelInvalid(DiffusionError):
     """A card, weights file or statistics file that breaks a rule."""
+
+
+class ModelTooLarge(DiffusionError):
+    """The device has no room for this model."""
+
+
+class ModelExists(DiffusionError):
+    """A model of that name is there already."""
+
+
+class FamilyUnknown(DiffusionError):
+    """No published family of that name."""
 
 
 class ClassNotFound(DiffusionError):

@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -34,9 +34,22 @@ def keep_freed_memory() -> None:
     Every forward frees its activations and asks for the same again; page by page, that took a
     fifth of the time at 16 rows of the bundled model. Other allocators stay as they are.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    set_option = _of_glibc("mallopt")
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, KEPT_BYTES)
         set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def give_back_freed_memory() -> None:
+    """Once, after something large has gone: what `keep_freed_memory` would keep."""
+    trim = _of_glibc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function of the C library; None where it is another one."""
+    if not sys.platform.startswith("linux"):
+        return None
+    function: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    return function

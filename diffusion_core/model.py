@@ -1,4 +1,4 @@
-"""A model: its card, its weights, and the registry of those at hand."""
+"""A model on disk and on a device: its card, its weights, and those at hand."""
 
 import hashlib
 import json
@@ -7,98 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from solver_store.table import Prediction
-
-from .decoder import Decoder, get_decoder
-from .errors import ClassNotFound, ModelInvalid, ModelNotFound
-from .networks.dit import DiT, DiTConfig
-from .program import NetworkKind
+from .card import ModelCard
+from .decoder import Decoder, load_decoder
+from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
+from .memory import available_memory, in_words
 
 CARD_FILE = "card.json"
-
-
-class DiTArchitecture(BaseModel):
-    """Sizes of a DiT or SiT."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    network: Literal["dit"]
-    input_size: Annotated[int, Field(ge=1)]
-    patch_size: Annotated[int, Field(ge=1)]
-    in_channels: Annotated[int, Field(ge=1)]
-    hidden_size: Annotated[int, Field(ge=4)]
-    depth: Annotated[int, Field(ge=1)]
-    num_heads: Annotated[int, Field(ge=1)]
-    num_classes: Annotated[int, Field(ge=1)]
-    mlp_ratio: float = 4.0
-    learn_sigma: bool = False
-
-    def build(self) -> nn.Module:
-        """An initialised network of these sizes."""
-        return DiT(DiTConfig(**self.model_dump(exclude={"network"})))
-
-
-class ModelCard(BaseModel):
-    """What a model is: everything but its weights. One card.json per model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    title: str
-    architecture: DiTArchitecture
-    schedule: Literal["rectified-flow", "vp", "ddpm"]
-    prediction: Annotated[Prediction, Field(strict=False)]
-    time_scale: float  # network time = time_scale * t
-    latent_shape: Annotated[tuple[int, int, int], Field(strict=False)]  # channels, height, width
-    classes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    null_class: int
-    guided_channels: Annotated[int, Field(ge=1)]  # guidance acts on the first so many channels
-    default_guidance_scale: Annotated[float, Field(ge=0, le=50)]
-    default_solver: str  # the best classical solver, used where the store knows nothing better
-    decoder: str
-    weights: str  # file names beside the card
-    judge: str | None = None  # classifier for class accuracy and features
-    statistics: str | None = None  # reference statistics of those features
-    reference_features: str | None = None  # some of those features themselves
-    critic: str | None = None  # another network's features, which searches may descend
-    critic_statistics: str | None = None  # reference statistics of those
-    deterministic_rows: Annotated[int, Field(ge=2)] = 8  # network rows of a deterministic forward
-    licence: str
-    source: str
-
-    @model_validator(mode="after")
-    def _sizes_agree(self) -> "ModelCard":
-        sizes = self.architecture
-        latent = (sizes.in_channels, sizes.input_size, sizes.input_size)
-        if self.latent_shape != latent:
-            raise ValueError(
-                f"latent_shape {self.latent_shape} differs from the network's {latent}"
-            )
-        if len(self.classes) != sizes.num_classes:
-            raise ValueError(f"{len(self.classes)} classes named, network has {sizes.num_classes}")
-        if self.guided_channels > sizes.in_channels:
-            raise ValueError(f"guided_channels {self.guided_channels} exceed {sizes.in_channels}")
-        return self
-
-    @property
-    def kind(self) -> NetworkKind:
-        return NetworkKind(self.schedule, self.prediction, self.time_scale)
-
-    def class_name(self, class_id: int) -> str:
-        """Raises ClassNotFound."""
-        if not 0 <= class_id < len(self.classes):
-            raise ClassNotFound(
-                f"class_id must lie in [0, {len(self.classes) - 1}] for {self.name}, got {class_id}"
-            )
-        return self.classes[class_id]
 
 
 @dataclass(frozen=True)
@@ -125,6 +47,20 @@ class ModelFolder:
         with self._open_weights() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def num_bytes(self, dtype: torch.dtype) -> int:
+        """What the network and its autoencoder take on a device. Raises ModelInvalid."""
+        size = self._file_size(self.path / self.card.weights)
+        if self.card.vae is not None:
+            size += sum(map(self._file_size, (self.path / self.card.vae).glob("*.safetensors")))
+        return size * dtype.itemsize // torch.float32.itemsize
+
+    @staticmethod
+    def _file_size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except OSError as error:
+            raise ModelInvalid(f"{path}: {error.strerror}") from error
+
     def _open_weights(self) -> Any:
         try:
             return (self.path / self.card.weights).open("rb")
@@ -142,41 +78,70 @@ class LoadedModel:
     digest: str  # sha256 of the weights
     device: torch.device
 
+    @property
+    def num_bytes(self) -> int:
+        """What it holds on its device."""
+        tensors = self.network.state_dict().values()
+        return self.decoder.num_bytes + sum(t.numel() * t.element_size() for t in tensors)
+
 
 def load_model(
     folder: ModelFolder, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> LoadedModel:
-    """Build the network, fill it from the safetensors file, move it to the device.
+    """Build the network around its memory-mapped weights and move it to the device, once.
 
-    Raises ModelInvalid where the file is missing, truncated or does not fit the card.
+    Raises ModelInvalid where a file is missing, damaged or does not fit the card, ModelTooLarge
+    where the device has no room for it.
     """
     card = folder.card
-    network = card.architecture.build()
+    _check_room(folder, device, dtype)
+    with torch.device("meta"):  # sizes without memory: all numbers come from the file
+        network = card.architecture.build()
     path = folder.path / card.weights
+    weights = _read_weights(path)
+    check_fit(str(path), network.state_dict(), weights)
+    if card.weights_sha256 not in (None, folder.weights_digest):
+        raise ModelInvalid(
+            f"{path}: damaged: its sha256 is {folder.weights_digest}, not {card.weights_sha256}"
+        )
+    network.load_state_dict(weights, assign=True)
+    network = network.to(device, dtype).eval().requires_grad_(False)
+    vae = None if card.vae is None else folder.path / card.vae
+    decoder = load_decoder(card.decoder, vae, device, dtype)
+    return LoadedModel(card, network, decoder, folder.weights_digest, device)
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
-        weights = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError, struct.error) as error:
         raise ModelInvalid(f"{path}: {error}") from error
-    _check_fit(path, network.state_dict(), weights)
-    network.load_state_dict(weights)
-    network = network.to(device, dtype).eval().requires_grad_(False)
-    return LoadedModel(card, network, get_decoder(card.decoder), folder.weights_digest, device)
 
 
-def _check_fit(
-    path: Path, wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]
+def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:
+    free = available_memory(device)
+    needed = folder.num_bytes(dtype)
+    if free is not None and needed > free:
+        raise ModelTooLarge(
+            f"{folder.card.name} needs {in_words(needed)} on {device}, {in_words(free)} are free"
+        )
+
+
+def check_fit(
+    source: str, wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]
 ) -> None:
+    """Names and shapes must be the same. Raises ModelInvalid with the first that is not."""
     missing = sorted(wanted.keys() - given.keys())
     unknown = sorted(given.keys() - wanted.keys())
     shaped = [k for k in wanted.keys() & given.keys() if wanted[k].shape != given[k].shape]
     if missing:
-        raise ModelInvalid(f"{path}: {len(missing)} tensors missing, the first is {missing[0]}")
+        raise ModelInvalid(f"{source}: {len(missing)} tensors missing, the first is {missing[0]}")
     if unknown:
-        raise ModelInvalid(f"{path}: {len(unknown)} tensors unknown, the first is {unknown[0]}")
+        raise ModelInvalid(f"{source}: {len(unknown)} tensors unknown, the first is {unknown[0]}")
     if shaped:
         key = min(shaped)
         raise ModelInvalid(
-            f"{path}: {key} has shape {tuple(given[key].shape)}, "
+            f"{source}: {key} has shape {tuple(given[key].shape)}, "
             f"the card asks for {tuple(wanted[key].shape)}"
         )
 

@@ -170,13 +170,25 @@ class Guidance:
 
     lanes: Tensor  # (G,)  int64, which lanes are guided
     scale: Tensor  # (G,)  float32
+    channels: Tensor  # (G,)  int64, guided channels from the first on; DiT guides 3 of its 4
     null_class: int
-    channels: int  # guided channels, counted from the first; DiT guides three of its four
 
     @classmethod
-    def of_all(cls, scale: float, num_lanes: int, null_class: int, channels: int) -> "Guidance":
-        lanes = torch.arange(num_lanes)
-        return cls(lanes, torch.full((num_lanes,), scale), null_class, channels)
+    def of_all(
+        cls,
+        scale: float,
+        num_lanes: int,
+        null_class: int,
+        channels: int,
+        device: torch.device | None = None,
+    ) -> "Guidance":
+        """Every lane alike."""
+        return cls(
+            lanes=torch.arange(num_lanes, device=device),
+            scale=torch.full((num_lanes,), scale, device=device),
+            channels=torch.full((num_lanes,), channels, device=device),
+            null_class=null_class,
+        )
 
 
 def guide(conditional: Tensor, unconditional: Tensor, guidance: Guidance) -> Tensor:
@@ -190,8 +202,9 @@ def guide(conditional: Tensor, unconditional: Tensor, guidance: Guidance) -> Ten
     """
     chosen = conditional[guidance.lanes]
     guided = unconditional + per_row(guidance.scale, chosen) * (chosen - unconditional)
-    k = guidance.channels
-    guided = torch.cat([guided[:, :k], chosen[:, k:]], dim=1)
+    channel = torch.arange(chosen.shape[1], device=chosen.device)
+    is_guided = channel < guidance.channels[:, None]  # (G, C)
+    guided = torch.where(is_guided[:, :, None, None], guided, chosen)
     return conditional.index_copy(0, guidance.lanes, guided)
 
 

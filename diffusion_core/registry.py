@@ -5,9 +5,11 @@ from pathlib import Path
 
 import torch
 
-from .errors import ModelNotFound
+from .errors import ModelInvalid, ModelNotFound
 from .folders import BUNDLED_MODELS
 from .model import CARD_FILE, ModelFolder, find_models
+
+MODELS = "models"  # folder in the data folder, for models that were added
 
 
 def choose_models(home: Path, names: Sequence[str]) -> list[ModelFolder]:
@@ -15,11 +17,28 @@ def choose_models(home: Path, names: Sequence[str]) -> list[ModelFolder]:
 
     Raises ModelNotFound, also where there is none at all, and ModelInvalid.
     """
-    at_hand = find_models(BUNDLED_MODELS) | find_models(home / "models")
+    at_hand = find_models(BUNDLED_MODELS) | find_models(home / MODELS)
     wanted = [_find_model(name, at_hand) for name in names] or list(at_hand.values())
     if not wanted:
-        raise ModelNotFound(f"no model in {BUNDLED_MODELS} nor in {home / 'models'}")
+        raise ModelNotFound(f"no model in {BUNDLED_MODELS} nor in {home / MODELS}")
     return wanted
+
+
+def models_at_hand(home: Path, names: Sequence[str]) -> dict[str, ModelFolder]:
+    """What `choose_models` would find now, in alphabetical order; what is broken is left out."""
+    cards = [
+        *(home / MODELS).glob(f"*/{CARD_FILE}"),
+        *BUNDLED_MODELS.glob(f"*/{CARD_FILE}"),
+        *(Path(name) / CARD_FILE for name in names),
+    ]
+    found: dict[str, ModelFolder] = {}
+    for card in cards:
+        try:
+            model = ModelFolder.read(card.parent)
+        except ModelInvalid:
+            continue
+        found.setdefault(model.card.name, model)
+    return dict(sorted(found.items()))
 
 
 def find_device(name: str) -> torch.device | None:

@@ -23,9 +23,9 @@ from solver_store.reference import (
 from solver_store.store import SolverStore
 from solver_store.table import SolverTable
 
+from .card import ModelCard
 from .classic import classical_table, is_classical
 from .errors import TableMismatch
-from .model import ModelCard
 from .program import NetworkKind, StepProgram, compile_program
 
 # Where the store has no champion. On a trained network these halve the error of Adams-Bashforth;

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion_core.model import ModelCard
+from diffusion_core.card import ModelCard
 from solver_store.records import JSON, Evidence, Target
 from solver_store.store import SolverStore
 from solver_store.table import SolverTable

@@ -1,6 +1,6 @@
 """What a search is for where nobody says so."""
 
-from diffusion_core.model import ModelCard
+from diffusion_core.card import ModelCard
 
 from .spec import Method, Objective, SearchSpec
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diffusion_core.model import ModelCard
+from diffusion_core.card import ModelCard
 from diffusion_core.select import PUBLISHED_FAMILIES, SelectedSolver, SolverSelector
 from solver_store.errors import VersionNotFound
 from solver_store.records import CHAMPION, FAITHFUL, SolverVersion, Target

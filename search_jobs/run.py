@@ -7,7 +7,7 @@ others what came of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffusion_core.model import LoadedModel, ModelFolder
@@ -105,17 +105,24 @@ class StepRun:
 
     def _assess(self, table: SolverTable) -> Assessment:
         resources = self._resources
-        on_gpu = resources.model.device.type != "cpu"
         return assess(
             self._subject,
             resources.model.card,
             resources.store,
             table,
-            EvaluationPlan(batch_rows=1024 if on_gpu else 64),
+            self._plan,
             promote=self.spec.promote,
             cache=resources.cache,
             meter=Meter(self._evaluating),
         )
+
+    @property
+    def _plan(self) -> EvaluationPlan:
+        """Where nobody judges pictures, only ends are compared, and no more samples are drawn."""
+        on_gpu = self._resources.model.device.type != "cpu"
+        plan = EvaluationPlan(batch_rows=1024 if on_gpu else 64)
+        is_judged = self._subject.judge is not None
+        return plan if is_judged else replace(plan, num_samples=plan.num_endpoints)
 
     def _teaching(self, done: int, of: int) -> None:
         self._reporter.teaching(self.steps, done, of)
@@ -127,7 +134,7 @@ class StepRun:
     def _evaluating(self, done: int, of: int, what: str) -> None:
         """What there is to measure is found out on the way: `of` grows."""
         rows = self.steps * self._subject.rows_per_sample
-        expected = USUAL_CONTENDERS * EvaluationPlan().num_samples * rows
+        expected = USUAL_CONTENDERS * self._plan.num_samples * rows
         self._reporter.evaluating(self.steps, done, max(of, expected))
 
     def _outcome(self, found: Descended, assessment: Assessment) -> StepOutcome:

@@ -54,6 +54,7 @@ class GenerateAnswer(Answer):
     solver: SolverUsed
     steps: int
     guidance_scale: float
+    guided_channels: int
     images: list[ImageAnswer]
     timing_ms: Timing
 
@@ -66,17 +67,24 @@ class BestSolver(Answer):
 
 
 class ModelAnswer(Answer):
-    """A model that is loaded."""
+    """A model that is at hand."""
 
     name: str
     title: str
-    digest: str  # sha256 of the weights
+    network: str  # dit or flowdcn
+    digest: str | None  # sha256 of the weights; None where they were never read
     is_default: bool
+    resident: Annotated[
+        bool, Field(description="Whether it is loaded; PUT /models/{name}/residency loads it.")
+    ]
+    size_bytes: Annotated[int, Field(description="What it takes on the device.")]
     schedule: str
     prediction: str
     latent_shape: list[int]
     classes: list[str]  # in the order of class_id
     default_guidance_scale: float
+    guided_channels: Annotated[int, Field(description="Guidance acts on the first so many.")]
+    decoder: str
     best_solvers: list[BestSolver]
     licence: str
     source: str

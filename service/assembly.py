@@ -1,7 +1,6 @@
 """The parts of a running server, put together from its settings and taken apart again."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,21 @@ import torch
 from diffusion_core import registry
 from diffusion_core.errors import ModelNotFound
 from diffusion_core.host import keep_freed_memory, threads_left_to_another
-from diffusion_core.model import LoadedModel, ModelFolder, load_model
+from diffusion_core.model import LoadedModel, ModelFolder
 from diffusion_core.select import SolverSelector
 from diffusion_core.settings import PREFIX
 from search_jobs.queue import SearchQueue
 from solver_store.importing import import_published
-from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .engine.engine import Engine
 from .errors import SettingInvalid
 from .metrics import Metrics
 from .reload import StoreFollower
+from .residency import Residency
 from .searching.gauges import SearchGauges
 from .settings import Settings
 from .supervisor import Supervisor
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Services:
     """What the routes work with."""
 
     settings: Settings
-    models: Mapping[str, LoadedModel]
+    residency: Residency
     default_model: str
     engine: Engine
     store: SolverStore
@@ -43,6 +40,11 @@ class Services:
     metrics: Metrics
     queue: SearchQueue
     supervisor: Supervisor
+
+    @property
+    def models(self) -> Mapping[str, LoadedModel]:
+        """Those that are resident."""
+        return self.residency.resident
 
 
 @contextmanager
@@ -60,19 +62,19 @@ def open_services(settings: Settings) -> Iterator[Services]:
         import_published(store)
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
-        folders = choose_models(settings)
-        models = load_models(folders, settings)
-        for folder in folders:
-            import_shipped(store, folder.path, models[folder.card.name].digest)
-        metrics = Metrics(models.keys())
+        residency = Residency(settings, choose_device(settings.device), store)
+        residency.begin(choose_models(settings))
+        models = residency.resident
+        metrics = Metrics(models)
         engine = Engine(
             list(models.values()),
-            dict.fromkeys(models, settings.max_rows) if settings.max_rows else {},
             settings.queue_rows,
+            settings.max_rows,
             metrics,
             settings.threads or num_threads,
         )
         metrics.watch(engine)
+        residency.serve(engine, metrics)
         engine.start()
         closing.callback(engine.stop)
         selector = SolverSelector(store)
@@ -81,12 +83,12 @@ def open_services(settings: Settings) -> Iterator[Services]:
         closing.callback(follower.stop)
         # Without a broker: jobs are only written down here, and the supervisor's part is the rest.
         queue = SearchQueue.open(store.database, None)
-        metrics.registry.register(SearchGauges(queue, models))
+        metrics.registry.register(SearchGauges(queue, metrics.models))
         supervisor = Supervisor(settings, store.database)
         closing.callback(supervisor.stop)
         yield Services(
             settings=settings,
-            models=models,
+            residency=residency,
             default_model=default_model(settings, models),
             engine=engine,
             store=store,
@@ -103,17 +105,6 @@ def make_home(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingInvalid(f"{PREFIX}HOME: {home}: {error.strerror}") from None
-
-
-def load_models(folders: Sequence[ModelFolder], settings: Settings) -> dict[str, LoadedModel]:
-    """Raises SettingInvalid where the device is not there, ModelInvalid where a model is broken."""
-    device = choose_device(settings.device)
-    dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-    models = {}
-    for folder in folders:
-        models[folder.card.name] = load_model(folder, device, dtype)
-        logger.info("loaded %s on %s", folder.card.name, device)
-    return models
 
 
 def choose_models(settings: Settings) -> list[ModelFolder]:

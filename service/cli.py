@@ -13,7 +13,7 @@ from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
 from .client import ClientError
-from .commands import evaluate, generate, jobs, search, solvers
+from .commands import evaluate, generate, jobs, models, search, solvers
 from .commands.common import CommandFailed
 from .errors import ServiceError
 from .settings import Settings, read_settings
@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_flags(serve, Settings)
     serve.set_defaults(run=_serve)
     generate.add_command(commands)
+    models.add_commands(commands)
     solvers.add_commands(commands)
     search.add_command(commands)
     jobs.add_commands(commands)

@@ -15,6 +15,7 @@ ServiceError
 ├── EngineFault         a step failed for a reason that nobody foresaw
 ├── NotReady            no step was made lately, and a probe forward did not come through
 ├── Draining            the server is stopping
+├── NotResident         the model is at hand, but not loaded
 ├── SettingInvalid      never public: a setting that cannot be used ends the start
 └── Cancelled           the client is gone: nobody reads this, but the figures count it
 
@@ -97,6 +98,10 @@ class Draining(ServiceError):
     """The server is stopping and takes no new requests."""
 
 
+class NotResident(ServiceError):
+    """The model is at hand, but not loaded: PUT /models/{name}/residency loads it."""
+
+
 class SettingInvalid(ServiceError):
     """A setting that cannot be used; the message is one line that names it."""
 
@@ -121,11 +126,16 @@ STATUSES: dict[type[Exception], int] = {
     EngineFault: 500,
     NotReady: 503,
     Draining: 503,
+    NotResident: 409,
     Cancelled: 499,  # by custom; no answer is sent
     diffusion.TableMismatch: 422,
     diffusion.SolverUnknown: 404,
     diffusion.ModelNotFound: 404,
     diffusion.ClassNotFound: 422,
+    diffusion.ModelInvalid: 422,  # a folder that was added by hand and asked to be loaded
+    diffusion.ModelTooLarge: 507,
+    diffusion.ModelExists: 409,
+    diffusion.FamilyUnknown: 422,
     search.JobNotFound: 404,
     search.NoCandidate: 404,
     search.JobFinished: 409,
@@ -143,7 +153,7 @@ STATUSES: dict[type[Exception], int] = {
 }
 
 # No client ever reads them: these end a start …
-NEVER_PUBLIC: frozenset[type[Exception]] = frozenset({SettingInvalid, diffusion.ModelInvalid}) | {
+NEVER_PUBLIC: frozenset[type[Exception]] = frozenset({SettingInvalid}) | {
     # … and these end a search, in the worker's process.
     search.LeaseLost,
     search.JobCancelled,

@@ -5,6 +5,7 @@ Label values are bounded: models that are loaded, step counts up to 32, a handfu
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -58,12 +59,23 @@ class Outcome(StrEnum):
         return cls.ERROR if isinstance(error, ImageFailed) else cls.of_status(status_of(error))
 
 
+@dataclass(frozen=True)
+class ModelMetrics:
+    """The children of one model, made once: looking them up costs more than counting."""
+
+    queue_wait: Histogram
+    step_duration: Histogram
+    batch_rows: Histogram
+    evaluations: Counter
+    images: Counter
+
+
 class Metrics:
     """Owns a registry; an EngineObserver."""
 
     def __init__(self, models: Collection[str]):
         self.registry = CollectorRegistry()
-        self._models = frozenset(models)
+        self.models: set[str] = set()  # that are or were resident: what labels may say
         registry = self.registry
         ProcessCollector(registry=registry)
         self._requests = Counter(
@@ -74,49 +86,57 @@ class Metrics:
             "fewstep_request_duration_seconds", "From request to answer, of requests that got one.",
             ("model", "steps"), registry=registry, buckets=REQUEST_BUCKETS_S,
         )  # fmt: skip
-        queue_wait = Histogram(
+        self._queue_wait = Histogram(
             "fewstep_queue_wait_seconds", "From submission of an image to its first step.",
             ("model",), registry=registry, buckets=REQUEST_BUCKETS_S,
         )  # fmt: skip
-        step_duration = Histogram(
+        self._step_duration = Histogram(
             "fewstep_engine_step_duration_seconds", "One forward and its solver update.",
             ("model",), registry=registry, buckets=STEP_BUCKETS_S,
         )  # fmt: skip
-        batch_rows = Histogram(
+        self._batch_rows = Histogram(
             "fewstep_engine_batch_rows", "Network rows per forward.",
             ("model",), registry=registry, buckets=ROW_BUCKETS,
         )  # fmt: skip
-        evaluations = Counter(
+        self._evaluations = Counter(
             "fewstep_network_evaluations", "Of finished images; a guided pair counts as one.",
             ("model",), registry=registry,
         )  # fmt: skip
-        images = Counter(
+        self._images = Counter(
             "fewstep_images", "Images made.", ("model",), registry=registry
         )  # fmt: skip
-        # The children of every model, made once: looking them up costs more than counting.
-        self._queue_wait = {name: queue_wait.labels(name) for name in models}
-        self._step_duration = {name: step_duration.labels(name) for name in models}
-        self._batch_rows = {name: batch_rows.labels(name) for name in models}
-        self._evaluations = {name: evaluations.labels(name) for name in models}
-        self._images = {name: images.labels(name) for name in models}
+        self._of: dict[str, ModelMetrics] = {}
+        for name in models:
+            self.add_model(name)
+
+    def add_model(self, name: str) -> None:
+        """Count what this model does, too; what was counted before is kept."""
+        self.models.add(name)
+        self._of[name] = ModelMetrics(
+            queue_wait=self._queue_wait.labels(name),
+            step_duration=self._step_duration.labels(name),
+            batch_rows=self._batch_rows.labels(name),
+            evaluations=self._evaluations.labels(name),
+            images=self._images.labels(name),
+        )
 
     def watch(self, engine: "WatchedEngine") -> None:
         """Read the gauges from this engine at every scrape."""
         self.registry.register(EngineGauges(engine))
 
     def on_step(self, model: str, rows: int, duration_s: float) -> None:
-        self._step_duration[model].observe(duration_s)
-        self._batch_rows[model].observe(rows)
+        self._of[model].step_duration.observe(duration_s)
+        self._of[model].batch_rows.observe(rows)
 
     def on_image(self, model: str, queue_s: float, sampling_s: float, evaluations: int) -> None:
-        self._queue_wait[model].observe(queue_s)
-        self._evaluations[model].inc(evaluations)
-        self._images[model].inc()
+        self._of[model].queue_wait.observe(queue_s)
+        self._of[model].evaluations.inc(evaluations)
+        self._of[model].images.inc()
 
     def on_request(
         self, model: str | None, steps: int | None, outcome: Outcome, duration_s: float
     ) -> None:
-        label = model if model in self._models else UNKNOWN
+        label = model if model in self.models else UNKNOWN
         self._requests.labels(label, outcome.value).inc()
         if outcome is Outcome.OK and steps is not None:
             self._request_duration.labels(label, steps_label(steps)).observe(duration_s)

@@ -30,11 +30,14 @@ class Provenance:
     seed: int
     deterministic: bool
     fewstep: str  # version of the program
+    guided_channels: int | None = None  # None: as the model's card says
 
     def request(self) -> dict[str, Any]:
         """The body of a `POST /generate` that makes the same picture."""
         named = self.solver_version is None
+        channels = {} if self.guided_channels is None else {"guided_channels": self.guided_channels}
         return {
+            **channels,
             "model": self.model,
             "class_id": self.class_id,
             "solver": self.solver if named else f"sha256:{self.solver_digest}",
@@ -65,7 +68,7 @@ def read_provenance(png: bytes) -> Provenance:
     if text is None:
         raise PictureUnreadable("the picture carries no provenance of fewstep")
     try:
-        fields = json.loads(text)
+        fields = {"guided_channels": None, **json.loads(text)}  # older pictures do not name them
         return Provenance(**{name: fields[name] for name in Provenance.__dataclass_fields__})
     except (ValueError, TypeError) as error:
         raise PictureUnreadable(f"the provenance cannot be read: {error}") from None

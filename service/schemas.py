@@ -67,6 +67,12 @@ class GenerateRequest(Closed):
     guidance_scale: Annotated[
         GuidanceScale | None, Field(description="Default: the model's. 1 means no guidance.")
     ] = None
+    guided_channels: Annotated[
+        int | None,
+        Field(
+            ge=1, le=1024, description="Guidance acts on so many channels. Default: the model's."
+        ),
+    ] = None
     seed: Annotated[
         int | None,
         Field(ge=0, lt=NUM_SEEDS, description="Of image 0; image i has seed + i. Default: drawn."),

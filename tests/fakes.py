@@ -62,7 +62,8 @@ def alone(model: LoadedModel, request: ImageRequest) -> Pixels:
     card = model.card
     guidance = None
     if request.rows == 2:
-        guidance = Guidance.of_all(request.guidance_scale, 1, card.null_class, card.guided_channels)
+        channels = request.guided_channels or card.guided_channels
+        guidance = Guidance.of_all(request.guidance_scale, 1, card.null_class, channels)
     noise = initial_noise(request.seed, card.latent_shape).unsqueeze(0)
     label = torch.tensor([request.class_label])
     with torch.inference_mode():

@@ -13,6 +13,7 @@ from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
 from training.generator import train_generator
 from training.guidance import SCALES, measure_guidance
 from training.notice import write_notice
+from training.siblings import GLYPHS, SIBLINGS
 from training.solvers import search_solvers
 from training.statistics import write_reference_features, write_statistics
 
@@ -20,9 +21,15 @@ from training.statistics import write_reference_features, write_statistics
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     root.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    root.add_argument(
+        "--model",
+        choices=SIBLINGS,
+        default=GLYPHS.name,
+        help="which bundled model (glyphs)",
+    )
     commands = root.add_subparsers(dest="command", required=True)
     commands.add_parser("packages", help="print the Debian packages that hold the fonts")
-    generator = commands.add_parser("generator", help="train the SiT; resumes where it stopped")
+    generator = commands.add_parser("generator", help="train the network; resumes where it stopped")
     generator.add_argument("--minutes", type=float, default=75, help="budget of training time")
     generator.add_argument("--steps", type=int, default=12_000, help="budget of steps")
     generator.add_argument(
@@ -50,12 +57,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
+    sibling = SIBLINGS[options.model]
     torch.set_num_threads(options.threads)
     match options.command:
         case "packages":
             print(*sorted(TRAINING_PACKAGES + HELD_OUT_PACKAGES))
         case "generator":
-            train_generator(options.minutes, options.steps, options.start_from)
+            train_generator(sibling, options.minutes, options.steps, options.start_from)
         case "classifier":
             train_classifier(options.steps)
         case "critic":
@@ -65,16 +73,16 @@ def main() -> None:
         case "features":
             write_reference_features()
         case "guidance":
-            measure_guidance(options.per_class, tuple(options.scales or SCALES))
+            measure_guidance(sibling, options.per_class, tuple(options.scales or SCALES))
         case "solvers":
             chosen = (options.guidance, options.objective, options.budget)
-            search_solvers(tuple(options.steps), *chosen)
+            search_solvers(sibling, tuple(options.steps), *chosen)
         case "bundle":
-            write_bundle()
+            write_bundle(sibling)
         case "notice":
             write_notice()
         case "samples":
-            write_samples()
+            write_samples(sibling)
 
 
 if __name__ == "__main__":

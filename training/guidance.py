@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion_core.files import write_atomically
-from diffusion_core.networks.dit import DiT
 from diffusion_core.quality import (
     FeatureStatistics,
     Judge,
@@ -26,46 +25,46 @@ from diffusion_core.quality import (
 from training.bundle import load_generator
 from training.checkpoint import load_average
 from training.classifier import JUDGE, REPORT
-from training.generator import CHECKPOINT
 from training.glyphs import CLASSES, load_masks
-from training.paths import FIGURES, MASKS
+from training.paths import MASKS
 from training.sampling import sample
+from training.siblings import Sibling
 from training.statistics import STATISTICS, renderings
 
 SCALES = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
-SOLVER = "ab4"
+SOLVERS = {"rectified-flow": "ab4", "ddpm": "unipc-3"}  # by schedule
 STEPS = 50
 BATCH_SIZE = 72
 HELD_OUT_SEED = 5
 
 
-def measure_guidance(per_class: int, scales: tuple[float, ...]) -> None:
+def measure_guidance(sibling: Sibling, per_class: int, scales: tuple[float, ...]) -> None:
     """Sample every class `per_class` times at each scale; write the figures as they come."""
     reference = FeatureStatistics.load(STATISTICS)
     judge = Judge(load_classifier(JUDGE, len(CLASSES)), reference)
-    network = load_generator()
+    network = load_generator(sibling)
     count = per_class * len(CLASSES)
     masks = load_masks(MASKS)
     real = {
         "held_out_fonts": judge.measure(renderings(masks.select(True), count, HELD_OUT_SEED)),
         "training_fonts": judge.measure(renderings(masks.select(False), count, HELD_OUT_SEED)),
     }
-    _, progress = load_average(CHECKPOINT)
+    _, progress = load_average(sibling.checkpoint)
     training = {"steps": progress.step, "minutes": round(progress.seconds / 60, 1)}
-    rows = measured_before(training, count)
+    rows = measured_before(sibling, training, count)
     for scale in scales:
-        batches = samples(network, count, scale)
+        batches = samples(sibling, network, count, scale)
         num_batches = math.ceil(count / BATCH_SIZE)
         rows[scale] = judge.measure(track(batches, f"guidance {scale}", num_batches))
         print(f"guidance {scale}: {asdict(rows[scale])}", flush=True)
-        figures = report(rows, real, training)
-        write_atomically((json.dumps(figures, indent=2) + "\n").encode(), FIGURES)
+        figures = report(sibling, rows, real, training)
+        write_atomically((json.dumps(figures, indent=2) + "\n").encode(), sibling.figures)
 
 
-def measured_before(training: dict[str, Any], count: int) -> dict[float, Quality]:
+def measured_before(sibling: Sibling, training: dict[str, Any], count: int) -> dict[float, Quality]:
     """What is known of these very weights from as many samples: other scales may be added."""
     try:
-        known = json.loads(FIGURES.read_text())
+        known = json.loads(sibling.figures.read_text())
     except FileNotFoundError:
         return {}
     if known["samples"]["training"] != training or known["parameters"]["samples"] != count:
@@ -77,30 +76,40 @@ def measured_before(training: dict[str, Any], count: int) -> dict[float, Quality
     }
 
 
-def samples(network: DiT, count: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
+def samples(
+    sibling: Sibling, network: nn.Module, count: int, scale: float
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Class-balanced batches of samples and the classes asked for; noises follow a fixed seed."""
     generator = torch.Generator().manual_seed(6)
     for start in range(0, count, BATCH_SIZE):
         asked = torch.arange(start, min(start + BATCH_SIZE, count)) % len(CLASSES)
         noise = torch.randn((len(asked), 3, 32, 32), generator=generator)
-        yield sample(network, noise, asked, scale, SOLVER, STEPS), asked
+        solver = SOLVERS[sibling.kind.schedule]
+        yield sample(sibling, network, noise, asked, scale, STEPS, solver), asked
 
 
 def report(
-    rows: dict[float, Quality], real: dict[str, Quality], training: dict[str, Any]
+    sibling: Sibling,
+    rows: dict[float, Quality],
+    real: dict[str, Quality],
+    training: dict[str, Any],
 ) -> dict[str, Any]:
     """The figures with all that they mean: how, of what, where and when they were measured."""
     best = min(rows, key=lambda scale: rows[scale].frechet_distance)
     held_out = real["held_out_fonts"]
     return {
-        "name": "glyphs-quality",
+        "name": sibling.figures.stem,
         "about": "Class-balanced samples from the same noises at every guidance scale; Fréchet "
         "distance to 50,000 renderings of the training fonts, in the judge's features. Real "
         "glyphs are as many renderings as there are samples, measured alike.",
         "date": time.strftime("%Y-%m"),
         "machine": {"cpu": "AMD EPYC", "cores": 2, "gpu": None},
         "versions": {"torch": torch.__version__},
-        "parameters": {"solver": SOLVER, "steps": STEPS, "samples": rows[best].count},
+        "parameters": {
+            "solver": SOLVERS[sibling.kind.schedule],
+            "steps": STEPS,
+            "samples": rows[best].count,
+        },
         "figures": {
             "default_guidance_scale": best,
             "class_accuracy": rows[best].class_accuracy,

@@ -6,5 +6,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = Path(os.environ.get("FEWSTEP_HOME", ROOT / "var")) / "training"
 MASKS = WORK / "glyph-masks.safetensors"
-BUNDLE = ROOT / "bundled_models" / "glyphs"
-FIGURES = ROOT / "benchmarks" / "results" / "glyphs-quality.json"
+BUNDLED = ROOT / "bundled_models"
+BUNDLE = BUNDLED / "glyphs"  # holds the judge and the critic of all siblings, too
+RESULTS = ROOT / "benchmarks" / "results"

@@ -15,21 +15,23 @@ from search_jobs.spec import Objective, SearchSpec
 from solver_store.importing import import_published
 from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver
 from solver_store.store import SolverStore
-from training.paths import BUNDLE, WORK
-
-SOLVERS = BUNDLE / SHIPPED_SOLVERS
+from training.siblings import Sibling
 
 
 def search_solvers(
-    steps: tuple[int, ...], guidance_scale: float | None, objective: Objective, budget: int
+    sibling: Sibling,
+    steps: tuple[int, ...],
+    guidance_scale: float | None,
+    objective: Objective,
+    budget: int,
 ) -> None:
     """Search step count after step count; each is written as soon as it is found."""
     keep_freed_memory()
-    folder = ModelFolder.read(BUNDLE)
+    folder = ModelFolder.read(sibling.bundle)
     card = folder.card
     scale = card.default_guidance_scale if guidance_scale is None else guidance_scale
     model = load_model(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    home = WORK / "solvers"
+    home = sibling.work / "solvers"
     with closing(SolverStore.open(f"sqlite:///{home / 'store.db'}")) as store:
         import_published(store)
         for count in steps:
@@ -46,7 +48,7 @@ def search_solvers(
             control = LocalControl(store, workspace / "results.json")
             with control.bar:
                 run_spec(spec, resources, control)
-            write_shipped(store, card.name, SOLVERS)
+            write_shipped(store, card.name, sibling.bundle / SHIPPED_SOLVERS)
 
 
 def write_shipped(store: SolverStore, model: str, folder: Path) -> None:

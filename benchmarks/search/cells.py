@@ -16,6 +16,7 @@ from solver_store.table import SolverTable
 
 from .. import environment
 
+DEFAULT_MODEL = "glyphs"
 NUM_LOSSES = 200  # of a curve that is kept
 
 
@@ -30,6 +31,7 @@ class Cell:
     budget: int  # network evaluations
     seed: int = 0
     variant: str = ""  # names a recipe that is not the method's own
+    model: str = DEFAULT_MODEL
 
     @property
     def name(self) -> str:
@@ -37,7 +39,9 @@ class Cell:
         variant = f"-{self.variant}" if self.variant else ""
         guidance = repr(self.guidance_scale).removesuffix(".0")
         budget = f"{self.budget // 1000}k"
-        return f"{self.method.value}{aim}{variant}-g{guidance}-{self.steps}-{budget}-s{self.seed}"
+        model = "" if self.model == DEFAULT_MODEL else f"{self.model}-"
+        how = f"{self.method.value}{aim}{variant}"
+        return f"{model}{how}-g{guidance}-{self.steps}-{budget}-s{self.seed}"
 
 
 @dataclass(frozen=True)

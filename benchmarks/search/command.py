@@ -17,7 +17,7 @@ from search_jobs.search import Problem
 from search_jobs.spec import Method, Objective
 
 from ..results import RESULTS
-from .cells import LEFT_OUT, VARIANTS, Cell
+from .cells import DEFAULT_MODEL, LEFT_OUT, VARIANTS, Cell
 from .comparison import Bench, ablate, compare
 
 ABLATION_BUDGET = 60_000
@@ -39,17 +39,21 @@ def main(arguments: list[str]) -> int:
 
 
 def contenders(steps: int, options: argparse.Namespace) -> list[Cell]:
-    """Both methods at their budgets, for every seed; the paper's with our teacher, too."""
-    guidance, ours, paper = options.guidance, options.plus_budget, options.dss_budget
+    """Both methods at their budgets, for every seed.
+
+    The paper's with our teacher, too, at our budget: then nothing but the method differs.
+    """
+    guidance, model = options.guidance, options.model
+    ours, paper = options.plus_budget, options.dss_budget
     cells = [
-        Cell(Method.DSS_PLUS, objective, steps, guidance, ours, seed)
+        Cell(Method.DSS_PLUS, objective, steps, guidance, ours, seed, "", model)
         for seed in options.seeds
         for objective in options.objectives
     ]
     if paper:
         cells += [
-            Cell(Method.DSS, Objective.ENDPOINT, steps, guidance, paper, seed, variant)
-            for variant in ("", "our-teacher")
+            Cell(Method.DSS, Objective.ENDPOINT, steps, guidance, budget, seed, variant, model)
+            for variant, budget in (("", paper), ("our-teacher", ours))
             for seed in options.seeds
         ]
     return cells
@@ -59,7 +63,7 @@ def ablation(steps: int, options: argparse.Namespace) -> list[Cell]:
     """Our method with one choice left out at a time, at equal budgets."""
     guidance, method, aim = options.guidance, Method.DSS_PLUS, Objective.ENDPOINT
     return [
-        Cell(method, aim, steps, guidance, ABLATION_BUDGET, seed, variant)
+        Cell(method, aim, steps, guidance, ABLATION_BUDGET, seed, variant, options.model)
         for variant in options.variants
         for seed in options.seeds
     ]
@@ -88,7 +92,7 @@ def _bench(options: argparse.Namespace) -> Bench:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench search", description=__doc__)
     parser.add_argument("--plan", choices=("compare", "ablation"), default="compare")
-    parser.add_argument("--model", default="glyphs")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--steps", type=_integers, default=[6, 10], metavar="N,…")
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--seeds", type=_integers, default=[0], metavar="N,…")

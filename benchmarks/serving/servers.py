@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from diffusion_core.card import ModelCard
 from diffusion_core.folders import BUNDLED_MODELS
 from diffusion_core.model import (
     LoadedModel,
-    ModelCard,
     ModelFolder,
     find_models,
     get_model,

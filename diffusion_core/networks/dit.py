@@ -7,15 +7,23 @@ Source: Peebles & Xie, "Scalable Diffusion Models with Transformers" (2023), ada
 Ma et al., "SiT" (2024) keeps the same network.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TIME_EMBEDDING_SIZE = 256
-MAX_PERIOD = 10_000.0
+from .layers import (
+    MAX_PERIOD,
+    FinalLayer,
+    LabelEmbedder,
+    PatchEmbed,
+    TimestepEmbedder,
+    linear_layers,
+    modulate,
+    unpatchify,
+    zero,
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,9 @@ class DiT(nn.Module):
                 f"hidden_size {config.hidden_size} must be a multiple of 4 and of 2 x num_heads"
             )
         self.config = config
-        self.out_channels = config.in_channels * (2 if config.learn_sigma else 1)
+        out_channels = config.in_channels * (2 if config.learn_sigma else 1)
         grid = config.input_size // config.patch_size
-        self.x_embedder = PatchEmbed(config)
+        self.x_embedder = PatchEmbed(config.patch_size, config.in_channels, config.hidden_size)
         self.t_embedder = TimestepEmbedder(config.hidden_size)
         self.y_embedder = LabelEmbedder(config.num_classes, config.hidden_size)
         # A parameter and not a buffer: published checkpoints carry it.
@@ -60,7 +68,7 @@ class DiT(nn.Module):
             sincos_position_embedding(config.hidden_size, grid).unsqueeze(0), requires_grad=False
         )
         self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.depth))
-        self.final_layer = FinalLayer(config.hidden_size, config.patch_size, self.out_channels)
+        self.final_layer = FinalLayer(config.hidden_size, config.patch_size, out_channels)
         self.initialize_weights()
 
     def initialize_weights(self) -> None:
@@ -69,18 +77,14 @@ class DiT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        projection = self.x_embedder.proj
-        nn.init.xavier_uniform_(projection.weight.view(projection.weight.shape[0], -1))
-        assert projection.bias is not None
-        nn.init.zeros_(projection.bias)
-        nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
-        for layer in linear_layers(self.t_embedder):
-            nn.init.normal_(layer.weight, std=0.02)
+        self.x_embedder.initialize_weights()
+        self.y_embedder.initialize_weights()
+        self.t_embedder.initialize_weights()
         for module in self.modules():
-            if isinstance(module, DiTBlock | FinalLayer):
+            if isinstance(module, DiTBlock):
                 for layer in linear_layers(module.adaLN_modulation):
                     zero(layer)
-        zero(self.final_layer.linear)
+        self.final_layer.initialize_weights()
 
     def forward(self, x: Tensor, time: Tensor, class_label: Tensor) -> Tensor:
         tokens = self.x_embedder(x) + self.pos_embed  # (B, T, D), T = (H / patch_size) ** 2
@@ -88,56 +92,7 @@ class DiT(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, condition)
         patches = self.final_layer(tokens, condition)  # (B, T, patch_size ** 2 * out_channels)
-        return self.unpatchify(patches)[:, : self.config.in_channels]
-
-    def unpatchify(self, patches: Tensor) -> Tensor:
-        """(B, T, p * p * C) -> (B, C, H, W)."""
-        p, c = self.config.patch_size, self.out_channels
-        grid = self.config.input_size // p
-        x = patches.reshape(-1, grid, grid, p, p, c)
-        return torch.einsum("bhwpqc->bchpwq", x).reshape(-1, c, grid * p, grid * p)
-
-
-class PatchEmbed(nn.Module):
-    def __init__(self, config: DiTConfig):
-        super().__init__()
-        self.proj = nn.Conv2d(
-            config.in_channels, config.hidden_size, config.patch_size, config.patch_size
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, T, D)."""
-        return self.proj(x.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
-
-
-class TimestepEmbedder(nn.Module):
-    def __init__(self, hidden_size: int):
-        super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(TIME_EMBEDDING_SIZE, hidden_size),
-            nn.SiLU(),
-            nn.Linear(hidden_size, hidden_size),
-        )
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return linear_layers(self)[0].weight.dtype
-
-    def forward(self, time: Tensor) -> Tensor:
-        """(B,) -> (B, D)."""
-        return self.mlp(sinusoids(time).to(self.dtype))
-
-
-class LabelEmbedder(nn.Module):
-    """Class embeddings, with one more row for the null class."""
-
-    def __init__(self, num_classes: int, hidden_size: int):
-        super().__init__()
-        self.embedding_table = nn.Embedding(num_classes + 1, hidden_size)
-
-    def forward(self, class_label: Tensor) -> Tensor:
-        """(B,) -> (B, D)."""
-        return self.embedding_table(class_label)
+        return unpatchify(patches, self.config.patch_size)[:, : self.config.in_channels]
 
 
 class Attention(nn.Module):
@@ -189,41 +144,6 @@ class DiTBlock(nn.Module):
             modulate(self.norm1(tokens), shift_attn, scale_attn)
         )
         return tokens + gate_mlp * self.mlp(modulate(self.norm2(tokens), shift_mlp, scale_mlp))
-
-
-class FinalLayer(nn.Module):
-    def __init__(self, hidden_size: int, patch_size: int, out_channels: int):
-        super().__init__()
-        self.norm_final = nn.LayerNorm(hidden_size, eps=1e-6, elementwise_affine=False)
-        self.linear = nn.Linear(hidden_size, patch_size * patch_size * out_channels)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden_size, 2 * hidden_size))
-
-    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
-        """(B, T, D), (B, D) -> (B, T, p * p * C)."""
-        shift, scale = self.adaLN_modulation(condition).unsqueeze(1).chunk(2, dim=-1)
-        return self.linear(modulate(self.norm_final(tokens), shift, scale))
-
-
-def linear_layers(module: nn.Module) -> list[nn.Linear]:
-    return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-
-
-def zero(layer: nn.Linear) -> None:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    return x * (1 + scale) + shift
-
-
-def sinusoids(time: Tensor) -> Tensor:
-    """(B,) -> (B, 256) float32: cosines, then sines, at geometric frequencies."""
-    half = TIME_EMBEDDING_SIZE // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=time.device) / half
-    # float32 whatever the weights are: bfloat16 would turn t = 782.6 into 784.
-    angles = time.float()[:, None] * torch.exp(-math.log(MAX_PERIOD) * exponents)
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def sincos_position_embedding(hidden_size: int, grid: int) -> Tensor:

@@ -47,11 +47,8 @@ class Problem:
         if self.guidance_scale == 1.0:
             return None
         channels = self.latent_shape[0] if self.guided_channels is None else self.guided_channels
-        return Guidance(
-            lanes=torch.arange(num_lanes, device=self.device),
-            scale=torch.full((num_lanes,), self.guidance_scale, device=self.device),
-            null_class=self.null_class,
-            channels=channels,
+        return Guidance.of_all(
+            self.guidance_scale, num_lanes, self.null_class, channels, self.device
         )
 
     def draw(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ class Recipe:
     teacher_samples: int = 512
     teacher_steps: int = 32
     teacher: str | None = None  # of the paper's search: a solver instead of Euler, DDIM on vp
-    mixture_weight: float = 1.0  # of the endpoint in a mixture
+    mixture_weight: float = 10.0  # of the endpoint in a mixture
     class_weight: float = 20.0  # of the critic's cross entropy beside a distribution
     memory: int = 240  # samples behind the running moments of a distribution
     free: frozenset[str] = frozenset({"nodes", "rows", "carry"})  # parts beyond the paper's space

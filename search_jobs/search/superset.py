@@ -109,7 +109,9 @@ class Superset(Space):
         if self.row_shifts.requires_grad:
             self.row_shifts.copy_(extra.sum(dim=1) / ROW_SCALE)
         if self.carry_shifts.requires_grad:
-            self.carry_shifts.copy_((table.carry / base.carry - 1.0) / CARRY_SCALE)
+            # On the step into sigma = 0 nothing is carried over, and no factor changes that.
+            ratio = torch.where(base.carry == 0, 1.0, table.carry / base.carry)
+            self.carry_shifts.copy_((ratio - 1.0) / CARRY_SCALE)
         if self.node_shifts.requires_grad:
             shifts = table.node_times - table.times[:-1]
             self.node_shifts.copy_(shifts / (NODE_SCALE * span))

@@ -98,6 +98,14 @@ class Client:
             return self._ask(ModelAnswer, "GET", f"/models/{name}")
         return next(model for model in self.models() if model.is_default)
 
+    def load_model(self, name: str) -> ModelAnswer:
+        """Make a model resident; ProblemError 507 where there is no room for it."""
+        return self._ask(ModelAnswer, "PUT", f"/models/{name}/residency")
+
+    def unload_model(self, name: str) -> ModelAnswer:
+        """Give a model's memory back, once its images are done."""
+        return self._ask(ModelAnswer, "DELETE", f"/models/{name}/residency")
+
     def solvers(self, model: str | None = None, steps: int | None = None) -> list[SolverEntry]:
         """All solvers, or those that run on a model or take a number of steps."""
         wanted = {"model": model, "steps": steps}

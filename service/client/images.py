@@ -18,6 +18,7 @@ class Order:
     model: str | None = None
     solver: str = "auto"
     guidance_scale: float | None = None
+    guided_channels: int | None = None
     seed: int | None = None
     num_images: int = 1
     deterministic: bool = False

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from diffusion_core.card import ModelCard
 from diffusion_core.errors import TableMismatch
 from diffusion_core.host import keep_freed_memory
-from diffusion_core.model import ModelCard, load_model
+from diffusion_core.model import load_model
 from diffusion_core.registry import choose_models, find_device
 from diffusion_core.select import SolverSelector
 from search_jobs.evaluate import (

@@ -23,6 +23,11 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--model", help="default: the server's")
     parser.add_argument("--solver", default="auto", help="euler, ab2, dpmpp-2m, a name … (auto)")
     parser.add_argument("--guidance-scale", type=float, help="default: the model's; 1 for none")
+    parser.add_argument(
+        "--guided-channels",
+        type=int,
+        help="guidance acts on so many channels; default: the model's",
+    )
     parser.add_argument("--seed", type=int, help="of the first image; default: drawn")
     parser.add_argument("--num-images", type=int, default=1, help="with seeds counting up (1)")
     parser.add_argument("--deterministic", action="store_true", help="bit for bit repeatable")
@@ -42,6 +47,7 @@ def _generate(arguments: argparse.Namespace) -> None:
             model=arguments.model,
             solver=arguments.solver,
             guidance_scale=arguments.guidance_scale,
+            guided_channels=arguments.guided_channels,
             seed=arguments.seed,
             num_images=arguments.num_images,
             deterministic=arguments.deterministic,

@@ -1,15 +1,21 @@
 """The engine: one thread per device, one step at a time.
 
-submit -> inbox -> Scheduler -> StepBatch -> LaneBank.advance -> retire -> finish -> notify
+submit -> inbox -> Scheduler -> StepBatch -> LaneBank.advance -> retire -> decode -> notify
+
+Steps and decodings take turns: after every step a slice of the sampled pictures is decoded.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
+from itertools import islice
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 import torch
 
@@ -21,6 +27,7 @@ from ..errors import (
     Draining,
     EngineFault,
     ImageFailed,
+    NotResident,
     OutOfMemory,
     ServiceError,
 )
@@ -29,12 +36,15 @@ from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
 from .requests import EngineEvent, ImageDone, ImageLost, ImageRequest, StepDone
 from .scheduler import Lane, Scheduler, StepBatch
-from .warm_up import best_row_count, forward_zeros
+from .warm_up import best_row_count, forward_zeros, timed_forward
 
 logger = logging.getLogger(__name__)
 
 Notify = Callable[[EngineEvent], None]
 Command = Callable[[], None]
+T = TypeVar("T")
+
+ALIVE_CHECK_S = 1.0  # how often whoever waits for the engine looks whether it is still there
 
 
 @dataclass(eq=False)
@@ -46,6 +56,7 @@ class ImageLane(Lane):
     index: int = field(kw_only=True)  # of the image in its submission
     submitted_at: float = field(kw_only=True)
     started_at: float = field(default=0.0, init=False)
+    sampled_at: float = field(default=0.0, init=False)
     slot: int | None = field(default=None, init=False)  # none before the first step
 
     def notify(self, event: EngineEvent) -> None:
@@ -88,34 +99,54 @@ class Engine:
     def __init__(
         self,
         models: Sequence[LoadedModel],
-        row_limits: Mapping[str, int],  # network rows of a forward; measured where not given
         queue_rows: int,  # bound of network rows times remaining steps
+        max_rows: int | None = None,  # network rows of a forward; measured where not given
         observer: EngineObserver | None = None,
         num_threads: int | None = None,  # CPU cores of a forward; default: torch's choice
     ):
-        self.models = {model.card.name: model for model in models}
         self._observer = observer or NoObserver()
-        self._banks = {name: LaneBank(model) for name, model in self.models.items()}
-        self._scheduler = Scheduler(
-            dict(row_limits),
-            {name: model.card.deterministic_rows for name, model in self.models.items()},
-        )
+        self._max_rows = max_rows
+        self._num_threads = num_threads
+        self._banks: dict[str, LaneBank] = {}
+        self._scheduler = Scheduler({}, {})
+        self._undecoded: deque[ImageLane] = deque()
+        self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
         self._inbox: SimpleQueue[Command] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._num_threads = num_threads
-        self._ready: Future[None] = Future()
         self._ledger = Ledger(queue_rows)
         self._stopped = False
         self._steps = 0
         self._network_evaluations = 0
         self._last_step_at: float | None = None
+        self._unmeasured = models if max_rows is None else ()
+        if max_rows is not None:
+            for model in models:
+                self._seat(model, max_rows)
 
     # From other threads
 
     def start(self) -> None:
         """Start the thread and wait until it has warmed up. Raises what a first forward raises."""
         self._thread.start()
-        self._ready.result()
+        for model in self._unmeasured:
+            self.load(model)
+
+    def load(self, model: LoadedModel) -> None:
+        """Make a model resident, once its best row count is known.
+
+        Waits; the images of other models go on between the forwards of the measurement.
+        Raises what a forward raises, and Draining.
+        """
+        row_limit = self._max_rows or best_row_count(model, self._time_forward)
+        self._ask(lambda: self._seat(model, row_limit))
+
+    def unload(self, name: str) -> None:
+        """Take no more images of a model, finish those under way, and let its memory go.
+
+        Waits for that. Raises Draining.
+        """
+        left = self._ask(lambda: self._dismiss(name))
+        self._wait(left)
 
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
         """Queue images; `notify` is called on the engine thread with what becomes of them.
@@ -165,7 +196,7 @@ class Engine:
             self._thread.join()
 
     def stats(self) -> EngineStats:
-        running = sum(bank.num_used for bank in self._banks.values())
+        running = sum(bank.num_used for bank in list(self._banks.values()))
         return EngineStats(
             queued_rows=self._ledger.rows,
             lanes=running,
@@ -178,32 +209,63 @@ class Engine:
             draining=self._ledger.draining,
         )
 
+    def _time_forward(self, model: LoadedModel, rows: int) -> float:
+        """Measured on the engine thread: another one would have other threads to compute with."""
+        return self._ask(lambda: timed_forward(model, rows))
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """What the engine thread says to it, between two steps. Raises what it raises."""
+        answer: Future[T] = Future()
+
+        def command() -> None:
+            try:
+                answer.set_result(question())
+            except BaseException as error:  # not ours to judge: whoever asked gets it
+                answer.set_exception(error)
+
+        self._inbox.put(command)
+        return self._wait(answer)
+
+    def _wait(self, answer: Future[T]) -> T:
+        """Raises Draining where the engine ends before it has answered."""
+        while not wait_for([answer], timeout=ALIVE_CHECK_S).done:
+            if not self._thread.is_alive():
+                raise Draining("the server is stopping")
+        return answer.result()
+
     # On the engine thread
 
     def _run(self) -> None:
         if self._num_threads is not None:
             torch.set_num_threads(self._num_threads)
-        try:
-            self._warm_up()
-        except BaseException as error:  # not ours to judge: `start` raises it
-            self._ready.set_exception(error)
-            return
-        self._ready.set_result(None)
         with torch.inference_mode():
             while not self._stopped:
                 self._obey_commands()
                 self.step()
 
-    def _warm_up(self) -> None:
-        """Measured on this thread: another one would have other threads to compute with."""
-        limits = self._scheduler.row_limits
-        for name, model in self.models.items():
-            if name not in limits:
-                limits[name] = best_row_count(model)
+    def _seat(self, model: LoadedModel, row_limit: int) -> None:
+        name = model.card.name
+        self._banks[name] = LaneBank(model)
+        self._scheduler.row_limits[name] = row_limit
+        self._scheduler.deterministic_rows[name] = model.card.deterministic_rows
+
+    def _dismiss(self, name: str) -> Future[None]:
+        return self._leaving.setdefault(name, Future())
+
+    def _part(self) -> None:
+        """Let go of the models that leave and have no image under way."""
+        busy = {lane.model for lane in (*self._scheduler.lanes, *self._undecoded)}
+        for name in self._leaving.keys() - busy:
+            self._banks.pop(name, None)
+            self._scheduler.row_limits.pop(name, None)
+            self._scheduler.deterministic_rows.pop(name, None)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self._leaving.pop(name).set_result(None)
 
     def _obey_commands(self) -> None:
         """Take what is in the inbox; with nothing else to do, wait for it."""
-        if not len(self._scheduler):
+        if not len(self._scheduler) and not self._undecoded:
             self._inbox.get()()
         while not self._inbox.empty():
             try:
@@ -213,19 +275,25 @@ class Engine:
             command()
 
     def step(self) -> None:
-        """Advance every scheduled lane by one network evaluation."""
+        """Advance every scheduled lane by one network evaluation, and decode some that are done."""
         self._lose_expired()
         batch = self._scheduler.schedule()
-        if batch is None:
-            return
+        if batch is not None:
+            self._try(batch)
+        self._decode()
+        if self._leaving:
+            self._part()
+
+    def _try(self, batch: StepBatch) -> None:
         try:
             self._advance(batch)
         except Exception as error:  # one bad batch must not end the thread that serves all others
             self._shed(batch, error)
             return
-        finished = _image_lanes(self._scheduler.retire(batch))
-        if finished:
-            self._finish(self._banks[batch.model], finished, time.monotonic())
+        now = time.monotonic()
+        for lane in _image_lanes(self._scheduler.retire(batch)):
+            lane.sampled_at = now
+            self._undecoded.append(lane)
 
     def _advance(self, batch: StepBatch) -> None:
         bank = self._banks[batch.model]
@@ -250,49 +318,75 @@ class Engine:
         self._ledger.leave(batch.rows)
         self._observer.on_step(batch.model, batch.rows, duration_s)
 
-    def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane], sampled_at: float) -> None:
+    def _decode(self) -> None:
+        """A slice of what is sampled; so long, and no longer, the next step has to wait."""
+        if not self._undecoded:
+            return
+        bank = self._banks[self._undecoded[0].model]
+        peers = (lane for lane in self._undecoded if lane.model == bank.model.card.name)
+        lanes = list(islice(peers, bank.model.decoder.images_at_once))
+        for lane in lanes:
+            self._undecoded.remove(lane)
+        self._finish(bank, lanes)
+
+    def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
         """Decode lanes that are done, and hand the pictures out."""
         try:
             pictures = bank.finish([_slot(lane) for lane in lanes])
         except Exception as error:
             if is_out_of_memory(error) and len(lanes) > 1:
                 half = len(lanes) // 2
-                self._finish(bank, lanes[:half], sampled_at)
-                self._finish(bank, lanes[half:], sampled_at)
+                self._finish(bank, lanes[:half])
+                self._finish(bank, lanes[half:])
                 return
             logger.exception("%d images of %s were not decoded", len(lanes), lanes[0].model)
             for lane in lanes:
                 self._release(lane)
                 lane.notify(ImageLost(lane.index, _public(error)))
             return
-        decode_s = time.monotonic() - sampled_at
+        now = time.monotonic()
         for lane, pixels in zip(lanes, pictures, strict=True):
             self._release(lane)
             if pixels is None:
                 _tell_diverged(lane)
                 continue
-            queue_s, sampling_s = lane.started_at - lane.submitted_at, sampled_at - lane.started_at
+            queue_s = lane.started_at - lane.submitted_at
+            sampling_s = lane.sampled_at - lane.started_at
             self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
-            lane.notify(ImageDone(lane.index, pixels, queue_s, sampling_s, decode_s))
+            lane.notify(ImageDone(lane.index, pixels, queue_s, sampling_s, now - lane.sampled_at))
 
     def _admit(self, lanes: Sequence[ImageLane]) -> None:
         for lane in lanes:
-            self._scheduler.add(lane)
+            if lane.model in self._banks and lane.model not in self._leaving:
+                self._scheduler.add(lane)
+            else:
+                self._give_up(lane, NotResident(f"the model {lane.model} was unloaded meanwhile"))
+
+    @property
+    def _under_way(self) -> list[ImageLane]:
+        return [*_image_lanes(self._scheduler.lanes), *self._undecoded]
 
     def _lose_expired(self) -> None:
-        for lane in _image_lanes(self._scheduler.expired(time.monotonic())):
+        now = time.monotonic()
+        late = [lane for lane in self._undecoded if lane.is_late(now)]
+        for lane in [*_image_lanes(self._scheduler.expired(now)), *late]:
             self._lose(lane, DeadlineMissed(f"the deadline passed at step {lane.step}"))
 
     def _lose_submission(self, submission: Submission) -> None:
-        for lane in _image_lanes(self._scheduler.lanes):
+        for lane in self._under_way:
             if lane.submission is submission:
                 self._lose(lane, Cancelled("cancelled"))
 
     def _lose(self, lane: ImageLane, error: ServiceError) -> None:
-        """Take an unfinished lane out."""
-        self._scheduler.remove(lane)
-        cost = lane.remaining_cost
-        self._release(lane, cost)
+        """Take a lane out, of those that step or of those that wait to be decoded."""
+        if lane in self._undecoded:
+            self._undecoded.remove(lane)
+        else:
+            self._scheduler.remove(lane)
+        self._give_up(lane, error)
+
+    def _give_up(self, lane: ImageLane, error: ServiceError) -> None:
+        self._release(lane, lane.remaining_cost)
         lane.notify(ImageLost(lane.index, error))
 
     def _release(self, lane: ImageLane, cost: int = 0) -> None:
@@ -317,15 +411,17 @@ class Engine:
 
     def _probe(self, done: threading.Event) -> None:
         try:
-            for model in self.models.values():
-                forward_zeros(model, rows=1)
+            banks = self._banks.values()
+            smallest = min(banks, key=lambda bank: bank.model.num_bytes, default=None)
+            if smallest is not None:
+                forward_zeros(smallest.model, rows=1)
         except Exception:  # a failing probe is an answer, not the end of the engine
             logger.exception("the probe forward failed")
         else:
             done.set()
 
     def _halt(self) -> None:
-        for lane in _image_lanes(self._scheduler.lanes):
+        for lane in self._under_way:
             self._lose(lane, Draining("the server stopped before this image was done"))
         self._stopped = True
 

@@ -89,16 +89,14 @@ class LaneBank:
         latents = self._state.index_select(0, chosen)
         # A sum is finite only if all its terms are, and much quicker than a look at each.
         finite = latents.flatten(1).sum(dim=1).isfinite().tolist()
-        pictures = self._decode(latents)
+        pictures = _pixels(self.model.decoder(latents))
         return [picture if good else None for picture, good in zip(pictures, finite, strict=True)]
 
-    def _decode(self, latents: Tensor) -> list[Pixels]:
-        return list(to_uint8(self.model.decoder(latents)).cpu().numpy())
-
     def _previews(self, num_lanes: int, wanted: list[int], seen: Tensor) -> list[Pixels | None]:
-        """Decode the pictures that the solver sees, for the lanes that want them."""
+        """The pictures that the solver sees, for the lanes that want them."""
         previews: list[Pixels | None] = [None] * num_lanes
-        for i, picture in zip(wanted, self._decode(seen[wanted]), strict=True):
+        rgb = self.model.decoder.preview(seen[wanted])
+        for i, picture in zip(wanted, _pixels(rgb), strict=True):
             previews[i] = picture
         return previews
 
@@ -107,11 +105,13 @@ class LaneBank:
         if not guided:
             return None
         device, card = self.model.device, self.model.card
+        requests = [steps[i].request for i in guided]
+        channels = [request.guided_channels or card.guided_channels for request in requests]
         return Guidance(
             lanes=torch.tensor(guided, device=device),
-            scale=torch.tensor([steps[i].request.guidance_scale for i in guided], device=device),
+            scale=torch.tensor([request.guidance_scale for request in requests], device=device),
+            channels=torch.tensor(channels, device=device),
             null_class=card.null_class,
-            channels=card.guided_channels,
         )
 
     def _remember(self, steps: Sequence[LaneStep], slots: Tensor, u: Tensor) -> None:
@@ -135,6 +135,10 @@ class LaneBank:
 
     def _zeros(self, slots: int) -> Tensor:
         return torch.zeros(slots, *self._shape, device=self.model.device)
+
+
+def _pixels(rgb: Tensor) -> list[Pixels]:
+    return list(to_uint8(rgb).cpu().numpy())
 
 
 def _pack_integers(steps: Sequence[LaneStep]) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":

@@ -33,6 +33,7 @@ class ImageRequest:
     deterministic: bool = False  # bit for bit the same beside any neighbours
     deadline_at: float | None = None  # time.monotonic()
     report: Report = Report.NOTHING
+    guided_channels: int | None = None  # None: as the model's card says
 
     @property
     def rows(self) -> int:

@@ -26,6 +26,10 @@ class Lane:
         """Network rows still to be evaluated."""
         return self.rows * (self.steps - self.step)
 
+    def is_late(self, now: float) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline_at is not None and self.deadline_at <= now
+
 
 @dataclass(frozen=True)
 class StepBatch:
@@ -63,9 +67,7 @@ class Scheduler:
 
     def expired(self, now: float) -> list[Lane]:
         """Lanes whose deadline has passed."""
-        return [
-            lane for lane in self._lanes if lane.deadline_at is not None and lane.deadline_at <= now
-        ]
+        return [lane for lane in self._lanes if lane.is_late(now)]
 
     def schedule(self) -> StepBatch | None:
         """The lanes that step next, or None where there are none."""

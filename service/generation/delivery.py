@@ -33,6 +33,7 @@ async def answer_json(request: Request, order: Order) -> Response:
         solver=solver_used(order),
         steps=order.steps,
         guidance_scale=order.guidance_scale,
+        guided_channels=order.guided_channels,
         images=[await image_answer(order, image) for image in images],
         timing_ms=timing(context, images),
     )

@@ -39,6 +39,7 @@ async def answer_events(request: Request, order: Order) -> Response:
         "solver": solver_used(order).model_dump(),
         "steps": order.steps,
         "guidance_scale": order.guidance_scale,
+        "guided_channels": order.guided_channels,
         "seed": order.seed,
         "num_images": order.num_images,
         "queued_rows": engine.stats().queued_rows,

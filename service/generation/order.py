@@ -5,8 +5,9 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from diffusion_core.errors import ModelNotFound
-from diffusion_core.model import LoadedModel, ModelCard
+from diffusion_core.card import ModelCard
+from diffusion_core.errors import TableMismatch
+from diffusion_core.model import LoadedModel
 from diffusion_core.select import SelectedSolver
 
 from ..assembly import Services
@@ -27,6 +28,7 @@ class Order:
     solver: SelectedSolver
     steps: int
     guidance_scale: float
+    guided_channels: int
     seed: int  # of image 0; image i has seed + i
     num_images: int
     deterministic: bool
@@ -44,6 +46,7 @@ class Order:
                 deterministic=self.deterministic,
                 deadline_at=self.deadline_at,
                 report=report,
+                guided_channels=self.guided_channels,
             )
             for index in range(self.num_images)
         ]
@@ -59,6 +62,7 @@ class Order:
             solver_digest=self.solver.digest,
             steps=self.steps,
             guidance_scale=self.guidance_scale,
+            guided_channels=self.guided_channels,
             seed=self.seed + index,
             deterministic=self.deterministic,
             fewstep=VERSION,
@@ -69,13 +73,15 @@ async def take_order(request: GenerateRequest, services: Services) -> Order:
     """Raises FieldRefused for an unknown model, class or solver, or one that does not fit."""
     name = services.default_model if request.model is None else request.model
     with blaming("model", name):
-        model = find_model(services, name)
+        model = services.residency.get(name)
     card = model.card
     with blaming("class_id", request.class_id):
         class_name = card.class_name(request.class_id)
     guidance_scale = request.guidance_scale
     if guidance_scale is None:
         guidance_scale = card.default_guidance_scale
+    with blaming("guided_channels", request.guided_channels):
+        guided_channels = _guided_channels(request, card)
     with blaming("solver", request.solver):
         solver = await _select(services, request.solver, card, request.steps, guidance_scale)
     return Order(
@@ -85,6 +91,7 @@ async def take_order(request: GenerateRequest, services: Services) -> Order:
         solver=solver,
         steps=request.steps,
         guidance_scale=guidance_scale,
+        guided_channels=guided_channels,
         seed=_seed(request),
         num_images=request.num_images,
         deterministic=request.deterministic,
@@ -93,11 +100,14 @@ async def take_order(request: GenerateRequest, services: Services) -> Order:
     )
 
 
-def find_model(services: Services, name: str) -> LoadedModel:
-    """Raises ModelNotFound, naming those that are loaded."""
-    if name not in services.models:
-        raise ModelNotFound(f"no model {name!r}; loaded are {', '.join(services.models)}")
-    return services.models[name]
+def _guided_channels(request: GenerateRequest, card: ModelCard) -> int:
+    """Raises TableMismatch where the model has fewer."""
+    if request.guided_channels is None:
+        return card.guided_channels
+    channels = card.latent_shape[0]
+    if request.guided_channels > channels:
+        raise TableMismatch(f"must be at most {channels}, the channels of {card.name}")
+    return request.guided_channels
 
 
 async def _select(

@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     500: "An image could not be made",
     503: "Not ready, stopping, or out of memory",
     504: "The deadline passed",
+    507: "The device has no room for this model",
 }
 
 BODY_PROBLEMS = (400, 413, 415, 422)

@@ -37,7 +37,7 @@ RESPONSES: Responses = {
             "X-Request-ID": {"schema": {"type": "string"}},
         },
     },
-    **problems(*BODY_PROBLEMS, 404, 406, 429, 500, 503, 504),
+    **problems(*BODY_PROBLEMS, 404, 406, 409, 429, 500, 503, 504),
 }
 
 

@@ -21,7 +21,6 @@ from ..answers import (
     VersionEntry,
 )
 from ..border.context import services_of
-from ..generation.order import find_model
 from ..problems import blaming
 from ..schemas import ALIAS_PATTERN, MAX_VERSION, NAME_PATTERN, ImportRequest, PromotionRequest
 from ..solver_import import import_solver
@@ -59,7 +58,7 @@ def list_solvers(
     stored = services.store.solvers(steps=steps)
     if model is not None:
         with blaming("model", model):
-            schedule = find_model(services, model).card.schedule
+            schedule = services.residency.card(model).schedule
         stored = [entry for entry in stored if _runs_on(entry, model, schedule)]
     classical = [_classical(name) for name in CLASSICAL_SOLVERS]
     return _json(SolversAnswer(solvers=[_stored(entry) for entry in stored] + classical))

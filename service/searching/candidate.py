@@ -17,7 +17,6 @@ from ..border.context import services_of
 from ..border.hang_up import unless_hung_up
 from ..engine.requests import ImageRequest
 from ..engine.stream import gathered
-from ..generation.order import find_model
 from ..png import encode
 from ..problems import blaming
 from ..schemas import TableDocument
@@ -52,7 +51,7 @@ class Candidate:
 
     def image_request(self, services: Services, class_id: int, seed: int) -> ImageRequest:
         """Raises FieldRefused for a class that the model does not have."""
-        card = find_model(services, self.job.spec.model).card
+        card = services.residency.get(self.job.spec.model).card
         with blaming("class_id", class_id):
             card.class_name(class_id)
         return ImageRequest(

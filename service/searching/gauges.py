@@ -23,7 +23,7 @@ class SearchGauges(Collector):
 
     def __init__(self, queue: SearchQueue, models: Collection[str]):
         self._queue = queue
-        self._models = frozenset(models)
+        self._models = models
 
     def collect(self) -> Iterator[Metric]:
         try:

@@ -1,21 +1,20 @@
 """A request for a search with every default filled in."""
 
-from diffusion_core.model import ModelCard
+from diffusion_core.card import ModelCard
 from search_jobs.defaults import default_objective
 from search_jobs.errors import SearchRefused
 from search_jobs.spec import DEFAULT_BUDGETS, Method, Objective, SearchSpec
 
 from ..assembly import Services
-from ..generation.order import find_model
 from ..problems import blaming
 from ..schemas import SearchRequest
 
 
 def fill_in(request: SearchRequest, services: Services) -> SearchSpec:
-    """Raises FieldRefused for a model that is not loaded, or an objective that it cannot have."""
+    """Raises FieldRefused for a model that is unknown, or an objective that it cannot have."""
     name = services.default_model if request.model is None else request.model
     with blaming("model", name):
-        card = find_model(services, name).card
+        card = services.residency.card(name)
     with blaming("objective", request.objective):
         objective = _objective(request, card)
     guidance_scale = request.guidance_scale

@@ -1,6 +1,7 @@
 /** What went wrong, and what to do about it. */
 
 import { h } from "./dom.js";
+import { link } from "./router.js";
 
 /**
  * @param {Error & {title?: string, status?: number}} error
@@ -22,9 +23,8 @@ export function notice(error, again = null) {
 
 /** A view of a server that has nothing to draw with. */
 export function noModels(title) {
-  const advice =
-    "No model is loaded. Start the server with FEWSTEP_MODELS=glyphs for the bundled one.";
-  return h("div.view", h("h1", title), h("p.empty", advice));
+  const load = h("a.button", { href: link(["health"]) }, "Load one");
+  return h("div.view", h("h1", title), h("div.empty", "No model is loaded.", load));
 }
 
 const ADVICE = {

@@ -145,7 +145,7 @@ def test_gradients_reach_every_time_and_weight() -> None:
 
 def test_guidance_follows_its_formula_on_its_lanes_and_channels() -> None:
     conditional, unconditional = torch.randn(4, 4, 2, 2), torch.randn(2, 4, 2, 2)
-    guidance = Guidance(torch.tensor([1, 3]), torch.tensor([1.5, 0.0]), null_class=9, channels=3)
+    guidance = Guidance(torch.tensor([1, 3]), torch.tensor([1.5, 0.0]), torch.tensor([3, 3]), 9)
     guided = guide(conditional, unconditional, guidance)
     assert torch.equal(guided[[0, 2]], conditional[[0, 2]])
     torch.testing.assert_close(
@@ -162,7 +162,7 @@ def test_guided_lanes_ask_for_their_class_and_for_none_in_one_forward() -> None:
         seen.append((len(x), time.tolist(), class_label.tolist()))
         return x
 
-    guidance = Guidance(torch.tensor([1]), torch.tensor([2.0]), null_class=9, channels=1)
+    guidance = Guidance(torch.tensor([1]), torch.tensor([2.0]), torch.tensor([1]), 9)
     x = torch.randn(2, 1, 2, 2)
     out = predict(network, x, torch.tensor([0.25, 0.5]), torch.tensor([3, 4]), guidance, pad_to=5)
     assert seen == [(5, [0.25, 0.5, 0.5, 0.0, 0.0], [3, 4, 9, 0, 0])]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from diffusion_core.card import ModelCard
 from diffusion_core.classic import classical_table
 from diffusion_core.errors import TableMismatch
-from diffusion_core.model import ModelCard
 from diffusion_core.select import SolverSelector
 from solver_store.errors import InvalidReference, VersionNotFound
 from solver_store.importing import import_published

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffusion_core.card import ModelCard
 from diffusion_core.classic import classical_table
-from diffusion_core.model import LoadedModel, ModelCard, ModelFolder, load_model
+from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from search_jobs.assessment import Assessment, assess
 from search_jobs.evaluate import EvaluationPlan, Meter, Metric, Subject
 from search_jobs.rivals import Standing, best_classical, find_rivals

@@ -2,8 +2,9 @@
 
 import pytest
 
+from diffusion_core.card import ModelCard
 from diffusion_core.folders import BUNDLED_MODELS
-from diffusion_core.model import ModelCard, find_models, get_model
+from diffusion_core.model import find_models, get_model
 from search_jobs.defaults import default_objective, with_objective
 from search_jobs.spec import Method, Objective, SearchSpec
 

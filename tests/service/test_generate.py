@@ -11,7 +11,7 @@ from PIL import Image
 
 from service.answers import GenerateAnswer
 from service.png import read_provenance
-from tests.service.live import Live, read_stream
+from tests.service.live import Live, assert_problem, read_stream
 
 PNG = {"Accept": "image/png"}
 EVENTS = {"Accept": "text/event-stream"}
@@ -80,6 +80,23 @@ def test_the_provenance_of_a_picture_makes_it_again(
     again = http.post("/generate", json=provenance.request(), headers=PNG).content
     assert (pixels(again) == pixels(first)).all()
     assert read_provenance(again) == provenance
+
+
+def test_other_channels_can_be_guided_and_the_provenance_says_so(http: httpx.Client) -> None:
+    guided = {"guidance_scale": 4.0, "seed": 3, "solver": "euler"}
+    usual, fewer = make(http, **guided), make(http, **guided, guided_channels=1)
+    assert (usual.guided_channels, fewer.guided_channels) == (3, 1)
+    assert usual.images[0].png != fewer.images[0].png
+    provenance = read_provenance(fewer.images[0].png)
+    again = http.post("/generate", json=provenance.request()).json()
+    assert base64.b64decode(again["images"][0]["base64"]) == fewer.images[0].png
+
+
+def test_more_channels_than_there_are_cannot_be_guided(http: httpx.Client) -> None:
+    body = {"class_id": 0, "steps": 2, "guided_channels": 4}
+    problem = assert_problem(http.post("/generate", json=body), 422)
+    assert problem["errors"][0]["field"] == "guided_channels"
+    assert "at most 3" in problem["errors"][0]["rule"]
 
 
 def test_the_provenance_names_a_stored_table_by_its_digest(http: httpx.Client) -> None:

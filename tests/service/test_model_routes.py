@@ -27,7 +27,10 @@ def test_a_model_shows_what_auto_takes_at_each_step_count(http: httpx.Client) ->
 
 def test_all_models_are_listed(http: httpx.Client) -> None:
     answer = ModelsAnswer.model_validate_json(http.get("/models").content, extra="forbid")
-    assert [model.name for model in answer.models] == ["tiny"]
+    names = [model.name for model in answer.models]
+    assert names[0] == "tiny"  # what is resident comes first
+    assert "glyphs" in names[1:]
+    assert [model.resident for model in answer.models] == [True] + [False] * (len(names) - 1)
 
 
 def test_an_unknown_model_is_not_found(http: httpx.Client) -> None:

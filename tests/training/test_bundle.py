@@ -7,19 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffusion_core.model import ModelCard, ModelFolder, load_model
-from diffusion_core.networks.dit import DiT
+from diffusion_core.card import ModelCard
+from diffusion_core.model import ModelFolder, load_model
 from diffusion_core.quality import FeatureStatistics, Quality, frechet_distance, load_judge
 from tests.training.fakes import bar_masks
 from training.bundle import card_json
 from training.guidance import report
-from training.paths import BUNDLE, FIGURES
+from training.paths import BUNDLE
 from training.sampling import sample
+from training.siblings import GLYPHS, SIBLINGS, Sibling
 from training.statistics import BATCH_SIZE, renderings
 
 
-def test_the_card_that_training_writes_is_a_valid_card() -> None:
-    card = ModelCard.model_validate(json.loads(card_json(guidance_scale=1.75)))
+@pytest.mark.parametrize("sibling", SIBLINGS.values(), ids=lambda sibling: sibling.name)
+def test_the_card_that_training_writes_is_a_valid_card(sibling: Sibling) -> None:
+    card = ModelCard.model_validate(json.loads(card_json(sibling, guidance_scale=1.75)))
+    for file in (card.judge, card.statistics, card.critic, card.critic_statistics):
+        assert file is not None
+        assert (sibling.bundle / file).resolve().is_file()
     assert card.default_guidance_scale == 1.75
     assert card.class_name(0) == "0"
     assert card.class_name(35) == "Z"
@@ -29,11 +34,10 @@ def test_the_card_that_training_writes_is_a_valid_card() -> None:
 def test_the_shipped_model_draws_what_it_is_asked_for() -> None:
     folder = ModelFolder.read(BUNDLE)
     model, judge = load_model(folder, torch.device("cpu")), load_judge(folder)
-    assert isinstance(model.network, DiT)
     labels = torch.arange(36)
     noise = torch.randn((36, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     scale = folder.card.default_guidance_scale
-    images = sample(model.network, noise, labels, scale, solver="ab4", steps=16)
+    images = sample(GLYPHS, model.network, noise, labels, scale, steps=16, solver="ab4")
     # Chance would give one of 36; the measured accuracy is in benchmarks/results.
     assert int((judge.classify(images) == labels).sum()) >= 31
     assert judge.reference.count == 50_000
@@ -50,7 +54,7 @@ def test_the_shipped_features_are_of_the_images_that_the_statistics_describe() -
 
 
 def test_the_shipped_guidance_is_the_measured_best() -> None:
-    figures = json.loads(FIGURES.read_text())
+    figures = json.loads(GLYPHS.figures.read_text())
     best = min(figures["samples"]["guidance"], key=lambda row: row["frechet_distance"])
     assert best["guidance_scale"] == figures["figures"]["default_guidance_scale"]
     assert ModelFolder.read(BUNDLE).card.default_guidance_scale == best["guidance_scale"]
@@ -63,7 +67,7 @@ def test_the_guidance_with_the_lowest_distance_becomes_the_default(
     monkeypatch.setattr("training.guidance.REPORT", tmp_path / "report.json")
     rows = {1.0: Quality(720, 0.8, 30.0), 1.5: Quality(720, 0.95, 9.0), 2.0: Quality(720, 0.99, 12)}
     real = {"held_out_fonts": Quality(720, 0.97, 20.0)}
-    written = report(rows, real, training={"steps": 1})
+    written = report(GLYPHS, rows, real, training={"steps": 1})
     assert written["figures"]["default_guidance_scale"] == 1.5
     assert written["figures"]["class_accuracy"] == 0.95
     low, high = written["samples"]["guidance"][1]["class_accuracy_95"]

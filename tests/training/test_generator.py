@@ -5,22 +5,27 @@ import pytest
 import torch
 
 from diffusion_core.files import write_atomically
-from diffusion_core.networks.dit import DiT, DiTConfig
 from tests.training.fakes import bar_masks
 from training.checkpoint import Progress, load_average
-from training.generator import GeneratorTraining, Recipe, training_times
+from training.generator import GeneratorTraining, Recipe
+from training.loss import MAX_WEIGHT, DiffusionLoss, TimesRecipe
 from training.rendering import GlyphRenderer
+from training.siblings import CONVOLUTIONS, GLYPHS, SIBLINGS, TRANSFORMER, Sibling
 
-TINY = DiTConfig(
-    input_size=32, patch_size=8, in_channels=3, hidden_size=16, depth=1, num_heads=2, num_classes=36
-)
+SMALL = {"patch_size": 8, "hidden_size": 16, "depth": 1}
+TINY = {
+    "dit": TRANSFORMER.model_copy(update={**SMALL, "num_heads": 2}),
+    "flowdcn": CONVOLUTIONS.model_copy(update={**SMALL, "num_groups": 2}),
+}
 
 
-def tiny_training(checkpoint: Path, steps: int) -> GeneratorTraining:
+def tiny_training(checkpoint: Path, steps: int, sibling: Sibling = GLYPHS) -> GeneratorTraining:
     """A run that takes milliseconds; its budget is steps, so that it ends in one exact place."""
     torch.manual_seed(0)
     recipe = Recipe(minutes=1e9, steps=steps, batch_size=8, warmup_steps=2, checkpoint_every=1)
-    return GeneratorTraining(DiT(TINY), GlyphRenderer.of(bar_masks()), recipe, checkpoint)
+    network = TINY[sibling.architecture.network].build()
+    renderer = GlyphRenderer.of(bar_masks())
+    return GeneratorTraining(sibling, network, renderer, recipe, checkpoint)
 
 
 def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
@@ -42,12 +47,21 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(whole_average[name], resumed_average[name]) for name in whole_average)
 
 
-def test_training_lowers_the_loss_and_leaves_a_sheet(tmp_path: Path) -> None:
-    training = tiny_training(tmp_path / "generator.safetensors", steps=40)
-    first = training.advance()
+@pytest.mark.parametrize("sibling", SIBLINGS.values(), ids=lambda sibling: sibling.name)
+def test_training_lowers_the_loss_and_leaves_a_sheet(tmp_path: Path, sibling: Sibling) -> None:
+    training = tiny_training(tmp_path / "generator.safetensors", steps=40, sibling=sibling)
+    before = loss_of_a_fixed_batch(training)
     training.run()
-    assert training.advance() < first
+    assert loss_of_a_fixed_batch(training) < before
     assert (tmp_path / "sheet-000040.png").exists()
+
+
+@torch.no_grad()
+def loss_of_a_fixed_batch(training: GeneratorTraining) -> float:
+    generator = torch.Generator().manual_seed(5)
+    images, labels = training.renderer.batch(64, generator)
+    noise = torch.randn(images.shape, generator=generator)
+    return float(training.loss(images, noise, TimesRecipe().draw(64, generator), labels))
 
 
 def test_the_rate_warms_up_then_holds_then_decays() -> None:
@@ -70,12 +84,32 @@ def test_the_budget_ends_by_whichever_is_spent_first() -> None:
 
 
 def test_training_times_cover_both_ends() -> None:
-    recipe = Recipe(minutes=1, steps=1, time_centre=-0.8, uniform_fraction=0.3)
-    times = training_times(20_000, recipe, torch.Generator().manual_seed(0))
+    times = TimesRecipe(-0.8, 0.3).draw(20_000, torch.Generator().manual_seed(0))
     assert 0 <= times.min() < 0.001
     assert 0.999 < times.max() <= 1
     # The median solves 0.7 * P(normal < 0.8 + logit(m)) + 0.3 * m = 0.5.
     assert times.median().item() == pytest.approx(0.3465, abs=0.01)
+
+
+def test_both_diffusions_see_the_same_signal_to_noise_ratios() -> None:
+    times = torch.tensor([0.02, 0.31, 0.7, 0.95])
+    ratios = []
+    for sibling in (SIBLINGS["glyphs"], SIBLINGS["glyphs-ddpm"]):
+        _, alpha, sigma, _ = DiffusionLoss(sibling.build(), sibling.kind).prepare(times)
+        ratios.append(torch.log(alpha / sigma))
+    assert (ratios[0] - ratios[1]).abs().max() < 0.02  # DDPM has a thousand of them
+
+
+def test_the_noise_is_trained_on_whole_indices_with_the_weight_of_the_velocity() -> None:
+    sibling = SIBLINGS["glyphs-ddpm"]
+    times = torch.linspace(0.01, 0.999, 50)
+    index, alpha, sigma, weight = DiffusionLoss(sibling.build(), sibling.kind).prepare(times)
+    assert torch.equal(index, index.round())
+    assert 0 <= index.min() < index.max() <= 999
+    torch.testing.assert_close(alpha.square() + sigma.square(), torch.ones(50))
+    # x / (alpha + sigma) is rectified flow's state at t: noise = that state - t * velocity.
+    wanted = (1 / times.square()).clamp(max=MAX_WEIGHT)
+    torch.testing.assert_close(weight, wanted, rtol=0.05, atol=0.0)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import { chart } from "../chart.js";
 import { fill, h, refill } from "../dom.js";
 import { buckets, matching, parse, quantile, since, total } from "../exposition.js";
 import { bytes, count, duration, figure, milliseconds } from "../format.js";
+import { residents } from "../residents.js";
 import { link } from "../router.js";
 import { dataTable } from "../tables.js";
 
@@ -109,6 +110,7 @@ export async function health(_, signal) {
       h("section", h("h2", "Requests since the start"), outcomes),
     ),
     h("section", h("h2", "Quality of what is served"), quality),
+    await residents(signal),
   );
 }
 

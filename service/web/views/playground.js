@@ -15,7 +15,7 @@ const SETTLE_MS = 120; // several changes at once make one picture
 
 /** @type {import("../app.js").View} */
 export async function playground({ query }, signal) {
-  const models = await getModels(signal);
+  const models = (await getModels(signal)).filter((model) => model.resident);
   if (!models.length) return noModels("Playground");
   const state = stateOf(query, models);
   const { solvers } = await get(`solvers?model=${encodeURIComponent(state.model.name)}`, signal);

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.decoder import get_decoder
+from diffusion_core.decoder import PixelDecoder
 from diffusion_core.quality import FeatureStatistics, Judge
 from diffusion_core.schedule import get_schedule
 from search_jobs.evaluate import Subject
@@ -35,7 +35,7 @@ def pixel_judge() -> Judge:
 
 def gaussian_subject(judge: Judge | None = None, **changes: Any) -> Subject:
     problem = gaussian_problem(**{"identity": IDENTITY, **changes})
-    return Subject("gauss", problem, get_decoder("pixels"), judge)
+    return Subject("gauss", problem, PixelDecoder(), judge)
 
 
 class GaussianNoise:

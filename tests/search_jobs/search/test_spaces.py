@@ -81,6 +81,16 @@ def test_tables_of_a_moved_space_are_valid(schedule: str) -> None:
     assert isinstance(space.coefficients().to_table(), SolverTable)
 
 
+@pytest.mark.parametrize("solver", ["dpmpp-2m", "dpmpp-3m", "unipc-2", "ddim"])
+@pytest.mark.parametrize("schedule", ["vp", "ddpm"])
+def test_tables_that_end_in_the_clean_image_are_points_of_the_space(
+    schedule: str, solver: str
+) -> None:
+    """Their last step carries nothing over: sigma is 0 there."""
+    table = Coefficients.from_table(classical_table(solver, schedule, 5))
+    assert difference(Superset.starting_at(table, schedule).coefficients(), table) < 1e-9
+
+
 @pytest.mark.parametrize("schedule", ["rectified-flow", "vp", "ddpm"])
 def test_gradients_reach_every_free_number(schedule: str) -> None:
     space = Superset(schedule, 4)

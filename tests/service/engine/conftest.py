@@ -53,6 +53,7 @@ def request_for(program: MakeProgram) -> MakeRequest:
         deterministic: bool = False,
         deadline_at: float | None = None,
         report: Report = Report.NOTHING,
+        guided_channels: int | None = None,
     ) -> ImageRequest:
         return ImageRequest(
             "tiny",
@@ -63,6 +64,7 @@ def request_for(program: MakeProgram) -> MakeRequest:
             deterministic,
             deadline_at,
             report,
+            guided_channels,
         )
 
     return make
@@ -109,7 +111,7 @@ class HandCranked(Engine):
 
 @pytest.fixture
 def engine(tiny: LoadedModel) -> HandCranked:
-    return HandCranked([tiny], {"tiny": 8}, queue_rows=1000)
+    return HandCranked([tiny], queue_rows=1000, max_rows=8)
 
 
 @pytest.fixture

@@ -27,6 +27,21 @@ def test_mixed_lanes_match_each_lane_alone(engine, tiny, request_for, mailbox) -
         assert np.abs(difference).max() <= 1
 
 
+def test_neighbours_may_guide_other_channels(engine, tiny, request_for, mailbox) -> None:
+    requests = [
+        request_for(guidance_scale=3.0, seed=5, guided_channels=channels)
+        for channels in (None, 1, 2, 3)
+    ]
+    box = mailbox()
+    engine.submit(requests, box)
+    engine.crank_until_idle()
+    for index, request in enumerate(requests):
+        difference = box.done[index].pixels.astype(int) - alone(tiny, request).astype(int)
+        assert np.abs(difference).max() <= 1
+    assert np.array_equal(box.done[0].pixels, box.done[3].pixels)  # the card says three
+    assert not np.array_equal(box.done[0].pixels, box.done[1].pixels)
+
+
 def test_an_image_does_not_depend_on_when_its_neighbours_come(
     engine, tiny, request_for, mailbox
 ) -> None:

@@ -202,7 +202,7 @@ def test_an_unforeseen_error_fails_its_batch_and_the_engine_goes_on(
 
 @pytest.fixture
 def running(tiny: LoadedModel):
-    engine = Engine([tiny], {"tiny": 8}, queue_rows=100_000)
+    engine = Engine([tiny], queue_rows=100_000, max_rows=8)
     engine.start()
     yield engine
     engine.stop()
@@ -262,11 +262,11 @@ def test_a_probe_tells_a_working_engine_from_a_stuck_one(
     assert running.probe(timeout_s=30)
 
 
-def test_a_failing_probe_leaves_the_engine_alive(running, request_for, monkeypatch) -> None:
+def test_a_failing_probe_leaves_the_engine_alive(running, tiny, request_for, monkeypatch) -> None:
     def broken(x, time, class_label):
         raise RuntimeError("no device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(running.models["tiny"].network, "forward", broken)
+        patch.setattr(tiny.network, "forward", broken)
         assert not running.probe(timeout_s=0.05)
     assert running.probe(timeout_s=30)

@@ -53,7 +53,7 @@ def ten(glyphs: LoadedModel):
 
 @pytest.fixture
 def glyphs_engine(glyphs, hand_cranked):
-    return hand_cranked([glyphs], {"glyphs": 12}, queue_rows=10_000)
+    return hand_cranked([glyphs], queue_rows=10_000, max_rows=12)
 
 
 def test_ten_mixed_requests_at_once_equal_each_alone(glyphs_engine, glyphs, ten, mailbox) -> None:

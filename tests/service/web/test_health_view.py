@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from tests.fakes import write_tiny_model
 from tests.service.live import Live
 from tests.service.web.browser import Visit
 
@@ -36,6 +37,18 @@ def test_latency_throughput_and_queue_are_shown(visit: Visit, site: Live) -> Non
     expect(page.get_by_text("last 30 s").first).to_be_visible()
     expect(page.get_by_role("img", name="Images per second")).to_be_visible()
     expect(page.get_by_role("definition").filter(has_text="ready")).to_be_visible()
+
+
+def test_a_model_is_loaded_and_unloaded(visit: Visit, site: Live) -> None:
+    page = visit.page
+    write_tiny_model(site.services.settings.home / "models", "spare")
+    visit.open("#/health")
+    row = page.get_by_role("region", name="Models").get_by_role("row", name="spare")
+    expect(row).to_contain_text("at hand")
+    page.get_by_role("button", name="Load spare").click()
+    expect(row).to_contain_text("loaded")
+    page.get_by_role("button", name="Unload spare").click()
+    expect(row).to_contain_text("at hand")
 
 
 def test_the_quality_of_what_is_served_is_shown_where_it_is_known(visit: Visit, site: Live) -> None:

@@ -1,0 +1,74 @@
+"""The largest network, with random weights: seconds an image takes, and how much memory.
+
+image   10 steps, guided: 20 network rows of 118.6 GMAC, 4.75 TFLOP, and the decoding
+"""
+
+import resource
+import time
+
+import torch
+
+from diffusion_core.classic import classical_table
+from diffusion_core.families import get_family
+from diffusion_core.noise import initial_noise
+from diffusion_core.program import Guidance, compile_program, sample
+
+from ..results import Result
+
+FAMILY = "dit-xl-2-256"
+STEPS, SCALE = 10, 1.5
+TFLOP_PER_ROW = 2 * 118.6e-3
+BYTES_PER_ROW = 6.5e6  # activations of one row in bfloat16, by count
+
+
+def full_size(repeats: int) -> Result:
+    """One guided image at 10 steps in bfloat16, `repeats` times after one that warms up."""
+    family = get_family(FAMILY)
+    with torch.device("meta"):
+        network = family.architecture.build()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to_empty(device=device).to(torch.bfloat16).eval().requires_grad_(False)
+    randomise(network)
+    card = family.card(FAMILY, family.architecture, decoder="sd-linear", weights="none")
+    program = compile_program(classical_table(card.default_solver, card.schedule, STEPS), card.kind)
+    noise = initial_noise(0, card.latent_shape).unsqueeze(0).to(device)
+    label = torch.tensor([207], device=device)
+    guidance = Guidance.of_all(SCALE, 1, card.null_class, card.guided_channels, device)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            started = time.perf_counter()
+            latents = sample(network, program, noise, label, guidance)
+            assert bool(latents.isfinite().all())
+            seconds.append(time.perf_counter() - started)
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    best = min(seconds[1:])
+    return Result(
+        name="models-full-size",
+        about="DiT-XL/2 with random weights in bfloat16: one image of 10 guided steps, without "
+        "decoding. Memory is the whole process', torch and its libraries included.",
+        parameters={"family": FAMILY, "steps": STEPS, "guidance_scale": SCALE, "repeats": repeats},
+        figures={
+            "seconds_per_image": best,
+            "tflop_per_s": 2 * STEPS * TFLOP_PER_ROW / best,
+            "peak_memory_gb": peak_bytes(device) / 1e9,
+            "weights_gb": weights / 1e9,
+            "weights_and_activations_by_count_gb": (weights + 2 * BYTES_PER_ROW) / 1e9,
+        },
+        samples={"seconds": seconds},
+    )
+
+
+def randomise(network: torch.nn.Module) -> None:
+    """Small random numbers everywhere: a fresh network answers zero."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        values = torch.empty(parameter.shape, dtype=torch.float32)
+        parameter.copy_(values.normal_(std=0.02, generator=generator))
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most that was held at once: on a GPU there, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

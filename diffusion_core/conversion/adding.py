@@ -1,0 +1,153 @@
+"""A model's folder in the data folder: added whole, or not at all."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..card import Architecture, ModelCard
+from ..decoder import SD_LINEAR, VAE, load_vae
+from ..errors import ModelExists, ModelInvalid, ModelNotFound
+from ..families import Family
+from ..files import write_atomically
+from ..model import CARD_FILE, ModelFolder, check_fit
+from . import diffusers
+from .checkpoint import read_checkpoint
+
+WEIGHTS_FILE = "model.safetensors"
+VAE_FOLDER = "vae"
+UNFINISHED = "unfinished"  # beside the models, so that it can be renamed into its place
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What is to be added."""
+
+    family: Family
+    checkpoint: Path  # a file, or a folder of diffusers
+    name: str
+    vae: Path | None = None  # a folder of diffusers
+
+    @property
+    def vae_folder(self) -> Path | None:
+        """The one given, or the one that lies beside the network."""
+        beside = self.checkpoint / diffusers.VAE
+        return self.vae or (beside if beside.is_dir() else None)
+
+
+def add_model(models: Path, addition: Addition, tell: Tell = lambda stage: None) -> ModelFolder:
+    """Convert a checkpoint into a folder under `models`.
+
+    tell  is called as each stage begins
+
+    Raises ModelExists, ModelInvalid.
+    """
+    target = models / addition.name
+    if target.exists():
+        raise ModelExists(f"there is a model {addition.name!r} already: {target}")
+    tell(f"reading {addition.checkpoint}")
+    architecture, weights = _fitting(addition)
+    unfinished = models.parent / UNFINISHED / addition.name
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        tell("writing the weights")
+        _save(weights, unfinished / WEIGHTS_FILE)
+        vae = addition.vae_folder
+        if vae is not None:
+            tell(f"copying the autoencoder {vae}")
+            load_vae(vae).save_pretrained(unfinished / VAE_FOLDER)
+        tell("noting the digest")
+        card = _card(addition, architecture, unfinished / WEIGHTS_FILE)
+        write_atomically(card.model_dump_json(indent=2).encode() + b"\n", unfinished / CARD_FILE)
+        models.mkdir(exist_ok=True)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return ModelFolder.read(target)
+
+
+def remove_model(models: Path, name: str) -> None:
+    """Delete a model's folder. Raises ModelNotFound where there is none of that name."""
+    folder = models / name
+    if not (folder / CARD_FILE).is_file():
+        raise ModelNotFound(f"no model {name!r} in {models}")
+    # First out of its place: a server that looks meanwhile finds all of it or nothing.
+    unfinished = models.parent / UNFINISHED / name
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(unfinished)
+    shutil.rmtree(unfinished)
+
+
+def _card(addition: Addition, architecture: Architecture, weights: Path) -> ModelCard:
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    decodes = addition.vae_folder is not None
+    return addition.family.card(
+        addition.name,
+        architecture,
+        weights=WEIGHTS_FILE,
+        weights_sha256=digest,
+        decoder=VAE if decodes else SD_LINEAR,
+        vae=VAE_FOLDER if decodes else None,
+    )
+
+
+def _fitting(addition: Addition) -> tuple[Architecture, dict[str, Tensor]]:
+    """The architecture as the checkpoint has it, and weights that fit it. Raises ModelInvalid."""
+    family, path = addition.family, addition.checkpoint
+    architecture = family.architecture
+    if path.is_dir():
+        if not diffusers.is_diffusers_folder(path) or architecture.network != "dit":
+            raise ModelInvalid(
+                f"{path}: must be a file, or for a DiT or SiT a folder of diffusers with "
+                f"{diffusers.TRANSFORMER}/ in it"
+            )
+        sizes = architecture.input_size, architecture.patch_size
+        weights = diffusers.read_transformer(path, *sizes)
+    else:
+        weights = read_checkpoint(path, _parameter_names(architecture))
+    architecture = _with_output_of(architecture, weights)
+    with torch.device("meta"):
+        wanted = architecture.build().state_dict()
+    check_fit(f"{path} as {family.name}", wanted, weights)
+    _check_finite(weights, str(path))
+    return architecture, weights
+
+
+def _parameter_names(architecture: Architecture) -> list[str]:
+    with torch.device("meta"):
+        return [name for name, _ in architecture.build().named_parameters()]
+
+
+def _with_output_of(architecture: Architecture, weights: dict[str, Tensor]) -> Architecture:
+    """With as many output channels as the checkpoint has: published ones have 4 or 8."""
+    last = weights.get("final_layer.linear.weight")
+    if last is None:
+        return architecture  # what is missing is told with all the rest
+    single = architecture.patch_size**2 * architecture.in_channels
+    return architecture.model_copy(update={"learn_sigma": last.shape[0] == 2 * single})
+
+
+def _check_finite(weights: dict[str, Tensor], place: str) -> None:
+    for name, value in weights.items():
+        # A sum is finite only if all its terms are.
+        if not value.is_floating_point() or not bool(value.sum(dtype=torch.float64).isfinite()):
+            raise ModelInvalid(f"{place}: {name} holds values that are not finite numbers")
+
+
+def _save(weights: dict[str, Tensor], path: Path) -> None:
+    save_file({name: _alone(value.contiguous()) for name, value in weights.items()}, path)
+
+
+def _alone(value: Tensor) -> Tensor:
+    """In a storage of its own: a checkpoint may keep several tensors in one."""
+    return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()

@@ -1,0 +1,92 @@
+"""Checkpoint files as their authors' training codes write them.
+
+    layout                                     who                         taken
+    flat: names -> tensors                     released DiT, SiT, FlowDCN  all
+    {"ema": …, "model": …, "opt": …}           DiT's, SiT's training       the moving average
+    {"optimizer_states": [{"ema": [tensors]}]} FlowDCN's training          the list, by position
+
+A positional list names nothing: its tensors are those of `parameters()`, in the order in which the
+network's parts were made, trainable or not.
+
+Source: the loading code of those three repositories.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError  # what torch raises where a file holds more than numbers
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelInvalid
+from ..quality.tensors import load_tensors
+
+SAFETENSORS = ".safetensors"
+OF_DATA_PARALLEL = "module."  # what torch's wrapper puts before every name
+
+
+def read_checkpoint(path: Path, parameter_names: Iterable[str]) -> dict[str, Tensor]:
+    """The weights of a checkpoint, by the official names, memory-mapped where that is possible.
+
+    parameter_names  of the network, in the order of its parameters: for lists without names
+
+    Raises ModelInvalid where it is unreadable, of no known layout, or holds more than numbers.
+    """
+    if path.suffix == SAFETENSORS:
+        return load_tensors(path)
+    return _weights_of(_load(path), path, list(parameter_names))
+
+
+def _load(path: Path) -> object:
+    """What a torch file holds; nothing in it is run. Raises ModelInvalid."""
+    # Training codes write their command line beside the weights.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        except UnpicklingError as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelInvalid(f"{path}: holds more than numbers: {reason}") from error
+        except OSError as error:
+            raise ModelInvalid(f"{path}: {error.strerror or error}") from error
+        except (RuntimeError, EOFError, ValueError) as error:
+            raise ModelInvalid(f"{path}: truncated, or no torch file ({error})") from error
+
+
+def _is_zip(path: Path) -> bool:
+    """Only the format since torch 1.6 can be memory-mapped. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _weights_of(stored: object, path: Path, parameter_names: list[str]) -> dict[str, Tensor]:
+    if not isinstance(stored, Mapping):
+        raise ModelInvalid(f"{path}: holds a {type(stored).__name__}, not weights by name")
+    if "optimizer_states" in stored:
+        return _by_position(stored["optimizer_states"], path, parameter_names)
+    for key in ("ema", "model"):
+        if isinstance(stored.get(key), Mapping):
+            return _by_name(stored[key], f"{path}[{key!r}]")
+    return _by_name(stored, str(path))
+
+
+def _by_name(weights: Mapping[Any, Any], place: str) -> dict[str, Tensor]:
+    for name, value in weights.items():
+        if not isinstance(value, Tensor):
+            raise ModelInvalid(f"{place}: {name!r} is a {type(value).__name__}, not a tensor")
+    return {str(name).removeprefix(OF_DATA_PARALLEL): value for name, value in weights.items()}
+
+
+def _by_position(states: Any, path: Path, parameter_names: list[str]) -> dict[str, Tensor]:
+    try:
+        tensors = list(states[0]["ema"])
+    except (TypeError, KeyError, IndexError):
+        raise ModelInvalid(f"{path}: no list optimizer_states[0]['ema']") from None
+    # Upstream pairs them with zip, which says nothing where one side is shorter.
+    if len(tensors) != len(parameter_names):
+        raise ModelInvalid(
+            f"{path}: its list has {len(tensors)} tensors, "
+            f"the network has {len(parameter_names)} parameters"
+        )
+    return _by_name(dict(zip(parameter_names, tensors, strict=True)), str(path))

@@ -1,0 +1,96 @@
+"""Folders of diffusers: `transformer/` holds the network under other names, `vae/` its decoder.
+
+    official                             diffusers; BLOCK.D stands for transformer_blocks.D
+    x_embedder.proj.*                    pos_embed.proj.*
+    t_embedder.mlp.{0,2}.*               BLOCK.D.norm1.emb.timestep_embedder.linear_{1,2}.*
+    y_embedder.embedding_table.weight    BLOCK.D.norm1.emb.class_embedder.embedding_table.weight
+    blocks.D.adaLN_modulation.1.*        BLOCK.D.norm1.linear.*
+    blocks.D.attn.qkv.*                  BLOCK.D.attn1.to_{q,k,v}.*
+    blocks.D.attn.proj.*                 BLOCK.D.attn1.to_out.0.*
+    blocks.D.mlp.fc1.*, fc2.*            BLOCK.D.ff.net.0.proj.*, net.2.*
+    final_layer.adaLN_modulation.1.*     proj_out_1.*
+    final_layer.linear.*                 proj_out_2.*
+
+Their embedders are repeated in every block; the first block's are taken. Position embeddings are
+not stored there: they follow from the sizes.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelInvalid
+from ..networks.dit import sincos_position_embedding
+from ..quality.tensors import load_tensors
+
+TRANSFORMER, VAE = "transformer", "vae"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+_OUTSIDE_BLOCKS = {
+    "pos_embed.proj": "x_embedder.proj",
+    "proj_out_1": "final_layer.adaLN_modulation.1",
+    "proj_out_2": "final_layer.linear",
+}
+_IN_FIRST_BLOCK = {
+    "norm1.emb.timestep_embedder.linear_1": "t_embedder.mlp.0",
+    "norm1.emb.timestep_embedder.linear_2": "t_embedder.mlp.2",
+    "norm1.emb.class_embedder.embedding_table": "y_embedder.embedding_table",
+}
+_IN_EVERY_BLOCK = {
+    "norm1.linear": "adaLN_modulation.1",
+    "attn1.to_out.0": "attn.proj",
+    "ff.net.0.proj": "mlp.fc1",
+    "ff.net.2": "mlp.fc2",
+}
+_QUERY_KEY_VALUE = ("attn1.to_q", "attn1.to_k", "attn1.to_v")
+_BLOCK = re.compile(r"transformer_blocks\.(\d+)\.(.+)")
+
+
+def is_diffusers_folder(path: Path) -> bool:
+    return (path / TRANSFORMER).is_dir()
+
+
+def read_transformer(folder: Path, input_size: int, patch_size: int) -> dict[str, Tensor]:
+    """The network's weights by the official names. Raises ModelInvalid."""
+    path = folder / TRANSFORMER / WEIGHTS
+    official = official_names(load_tensors(path), str(path))
+    hidden_size = official["x_embedder.proj.bias"].shape[0]
+    positions = sincos_position_embedding(hidden_size, input_size // patch_size)
+    return {**official, "pos_embed": positions.unsqueeze(0)}
+
+
+def official_names(weights: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    """Rename what diffusers calls otherwise. Raises ModelInvalid at a name that it has not."""
+    official: dict[str, Tensor] = {}
+    parts: dict[str, dict[str, Tensor]] = {}  # by official name: query, key and value
+    for full_name, value in weights.items():
+        layer, _, kind = full_name.rpartition(".")  # kind: weight or bias
+        block = _BLOCK.fullmatch(layer)
+        if block is None:
+            name = _OUTSIDE_BLOCKS.get(layer)
+        elif block[2] in _QUERY_KEY_VALUE:
+            parts.setdefault(f"blocks.{block[1]}.attn.qkv.{kind}", {})[block[2]] = value
+            continue
+        elif block[2] in _IN_FIRST_BLOCK:
+            name = _IN_FIRST_BLOCK[block[2]] if block[1] == "0" else ""  # the same again
+        else:
+            inner = _IN_EVERY_BLOCK.get(block[2])
+            name = inner and f"blocks.{block[1]}.{inner}"
+        if name is None:
+            raise ModelInvalid(f"{place}: {full_name} is no tensor of diffusers' DiT")
+        if name:
+            official[f"{name}.{kind}"] = value
+    for name, three in parts.items():
+        official[name] = torch.cat([_part(three, part, place) for part in _QUERY_KEY_VALUE])
+    if "x_embedder.proj.bias" not in official:
+        raise ModelInvalid(f"{place}: pos_embed.proj.bias is missing")
+    return official
+
+
+def _part(three: Mapping[str, Tensor], name: str, place: str) -> Tensor:
+    if name not in three:
+        raise ModelInvalid(f"{place}: a block has no {name}")
+    return three[name]

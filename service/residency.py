@@ -1,0 +1,122 @@
+"""Which models are at hand, which of them are resident, and how that changes while serving.
+
+at hand    a folder with a card: bundled, in the data folder, or named by FEWSTEP_MODELS
+resident   its weights are on the device and its lanes in the engine
+"""
+
+import gc
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from diffusion_core import registry
+from diffusion_core.card import ModelCard
+from diffusion_core.errors import ModelNotFound, ModelTooLarge
+from diffusion_core.host import give_back_freed_memory, threads_left_to_another
+from diffusion_core.model import LoadedModel, ModelFolder, load_model
+from solver_store.shipped import import_shipped
+from solver_store.store import SolverStore
+
+from .engine.engine import Engine
+from .errors import NotResident
+from .metrics import Metrics
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Residency:
+    """Thread-safe. Readers see a mapping that never changes; a change replaces it."""
+
+    def __init__(self, settings: Settings, device: torch.device, store: SolverStore):
+        self._settings = settings
+        self._device = device
+        self.dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
+        self._store = store
+        self._changing = threading.Lock()  # one model comes or goes at a time
+        self.resident: Mapping[str, LoadedModel] = {}
+
+    def read(self, folder: ModelFolder) -> LoadedModel:
+        """Load a model, and make known the solvers that ship with it. Raises ModelInvalid."""
+        model = load_model(folder, self._device, self.dtype)
+        import_shipped(self._store, folder.path, model.digest)
+        logger.info("loaded %s on %s", model.card.name, self._device)
+        return model
+
+    def begin(self, folders: Sequence[ModelFolder]) -> None:
+        """Load what the server starts with; of models that nobody named, those that fit.
+
+        Raises ModelInvalid, and ModelTooLarge where no model fits or one was named.
+        """
+        loaded: dict[str, LoadedModel] = {}
+        too_large: ModelTooLarge | None = None
+        for folder in folders:
+            try:
+                loaded[folder.card.name] = self.read(folder)
+            except ModelTooLarge as error:
+                if self._settings.models:
+                    raise
+                too_large = error
+                logger.warning("not loaded: %s", error)
+        if too_large is not None and not loaded:
+            raise too_large
+        self.resident = loaded
+
+    def serve(self, engine: Engine, metrics: Metrics) -> None:
+        """From now on, what comes and goes comes to and goes from this engine."""
+        self._engine, self._metrics = engine, metrics
+
+    def at_hand(self) -> dict[str, ModelFolder]:
+        """All there are now, in alphabetical order."""
+        return registry.models_at_hand(self._settings.home, self._settings.models)
+
+    def card(self, name: str) -> ModelCard:
+        """Of a model that is at hand, resident or not. Raises ModelNotFound."""
+        return self.resident[name].card if name in self.resident else self.folder(name).card
+
+    def get(self, name: str) -> LoadedModel:
+        """Raises NotResident for a model that is only at hand, ModelNotFound for any other."""
+        model = self.resident.get(name)
+        if model is not None:
+            return model
+        self.folder(name)
+        raise NotResident(f"{name} is not loaded: PUT /models/{name}/residency loads it")
+
+    def load(self, name: str) -> None:
+        """Make a model resident, unless it is; the others' images go on meanwhile.
+
+        Raises ModelNotFound, ModelInvalid, ModelTooLarge.
+        """
+        with self._changing:
+            if name in self.resident:
+                return
+            folder = self.folder(name)
+            with threads_left_to_another():
+                model = self.read(folder)
+            self._metrics.add_model(name)
+            self._engine.load(model)
+            self.resident = {**self.resident, name: model}
+
+    def unload(self, name: str) -> None:
+        """Take no more requests for it, finish those under way, and let its memory go.
+
+        Raises ModelNotFound where there is no such model at all.
+        """
+        with self._changing:
+            if name not in self.resident:
+                self.folder(name)
+                return
+            self.resident = {key: kept for key, kept in self.resident.items() if key != name}
+            self._engine.unload(name)
+            gc.collect()  # finished requests refer to their model, some of them in circles
+            give_back_freed_memory()
+            logger.info("unloaded %s", name)
+
+    def folder(self, name: str) -> ModelFolder:
+        """Raises ModelNotFound, naming those at hand."""
+        at_hand = self.at_hand()
+        if name not in at_hand:
+            raise ModelNotFound(f"no model {name!r}; at hand: {', '.join(at_hand) or 'none'}")
+        return at_hand[name]

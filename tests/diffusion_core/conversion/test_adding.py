@@ -1,0 +1,170 @@
+"""From a checkpoint to a model that answers like the network it came from."""
+
+import json
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DiTTransformer2DModel
+
+from diffusion_core.conversion import Addition, add_model, remove_model
+from diffusion_core.errors import ModelExists, ModelInvalid, ModelNotFound
+from diffusion_core.model import load_model
+from tests.diffusion_core.conversion.small import SMALL_DIT, small, trained
+
+CPU = torch.device("cpu")
+
+
+def answer(network: torch.nn.Module) -> torch.Tensor:
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        return network(x, torch.tensor([0.3, 0.9]), torch.tensor([7, 1000]))
+
+
+@pytest.fixture
+def models(tmp_path):
+    return tmp_path / "home" / "models"
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+    """An autoencoder of the published kind in small: 4 latent channels, twice the size."""
+    folder = tmp_path_factory.mktemp("vae")
+    AutoencoderKL(
+        block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def layouts(network: torch.nn.Module) -> dict[str, object]:
+    weights = network.state_dict()
+    return {
+        "flat": weights,
+        "ema": {"model": {}, "ema": weights},
+        "positional": {"optimizer_states": [{"ema": list(network.parameters())}]},
+    }
+
+
+@pytest.mark.parametrize("layout", ["flat", "ema", "positional"])
+@pytest.mark.parametrize("family", ["dit-xl-2-256", "sit-xl-2-256", "flowdcn-xl-2-256"])
+def test_a_converted_model_answers_as_the_network_did(models, tmp_path, family, layout) -> None:
+    network = trained(small(family).architecture)
+    torch.save(layouts(network)[layout], tmp_path / "file.pt")
+    folder = add_model(models, Addition(small(family), tmp_path / "file.pt", "mine"))
+    model = load_model(folder, CPU)
+    assert torch.equal(answer(model.network), answer(network))
+    assert model.digest == folder.card.weights_sha256
+
+
+@pytest.mark.parametrize("learn_sigma", [True, False], ids=["8 channels", "4 channels"])
+def test_the_output_has_as_many_channels_as_the_checkpoint(models, tmp_path, learn_sigma) -> None:
+    """SiT's published 256 file has 8, what its trainer writes without that option 4."""
+    network = trained(SMALL_DIT.model_copy(update={"learn_sigma": learn_sigma}))
+    torch.save(network.state_dict(), tmp_path / "file.pt")
+    folder = add_model(models, Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    assert folder.card.architecture.learn_sigma is learn_sigma
+    assert torch.equal(answer(load_model(folder, CPU).network), answer(network))
+
+
+def test_a_folder_of_diffusers_becomes_the_official_network(models, tmp_path, vae) -> None:
+    """diffusers' own forward is the oracle, with the two constants that make it official."""
+    theirs = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2,
+        sample_size=8, patch_size=2, num_embeds_ada_norm=1000, norm_eps=1e-6,
+    )  # fmt: skip
+    for parameter in theirs.parameters():
+        parameter.data.normal_(std=0.2, generator=torch.Generator().manual_seed(3))
+    theirs.eval()  # in training it drops labels
+    first = theirs.transformer_blocks[0].norm1.emb.state_dict()
+    for block in theirs.transformer_blocks:  # one embedder, repeated, as in published files
+        block.norm1.emb.load_state_dict(first)
+        block.norm1.emb.time_proj.downscale_freq_shift = 0
+    theirs.save_pretrained(tmp_path / "diffusers" / "transformer")
+    AutoencoderKL.from_pretrained(vae).save_pretrained(tmp_path / "diffusers" / "vae")
+    folder = add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "diffusers", "mine"))
+    assert folder.card.decoder == "vae"
+    x, times, labels = torch.randn(3, 4, 8, 8), torch.tensor([0.0, 500.3, 999.0]), [1, 2, 1000]
+    with torch.inference_mode():
+        ours = load_model(folder, CPU).network(x, times, torch.tensor(labels))
+        wanted = theirs(x, timestep=times, class_labels=torch.tensor(labels)).sample[:, :4]
+    torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_autoencoder_comes_along(models, tmp_path, vae) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+    addition = Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine", vae)
+    model = load_model(add_model(models, addition), CPU)
+    latents = torch.randn(3, 4, 8, 8)
+    oracle = AutoencoderKL.from_pretrained(vae).eval()
+    with torch.inference_mode():
+        wanted = oracle.decode(latents / oracle.config.scaling_factor).sample
+    torch.testing.assert_close(model.decoder(latents), wanted, rtol=1e-4, atol=1e-5)
+    assert model.num_bytes > sum(p.numel() * 4 for p in model.network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda w: w.pop("blocks.1.mlp.fc2.bias"), r"missing, the first is blocks\.1\.mlp\.fc2"),
+        (lambda w: w.update(extra=torch.ones(1)), "unknown, the first is extra"),
+        (lambda w: w.update(pos_embed=torch.ones(1, 4, 16)), r"pos_embed has shape \(1, 4, 16\)"),
+        (lambda w: w["t_embedder.mlp.0.bias"].fill_(torch.nan), r"mlp\.0\.bias holds values"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_nothing(models, tmp_path, edit, reason) -> None:
+    weights = trained(SMALL_DIT).state_dict()
+    edit(weights)
+    torch.save(weights, tmp_path / "file.pt")
+    with pytest.raises(ModelInvalid, match=reason):
+        add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    assert not models.exists()
+
+
+def test_a_disk_that_fills_up_leaves_nothing(models, tmp_path, monkeypatch) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+
+    def full(weights, path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("diffusion_core.conversion.adding.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    assert [path for path in models.parent.rglob("*") if path.is_file()] == []
+
+
+def test_a_name_that_is_taken_is_refused(models, tmp_path) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+    addition = Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine")
+    add_model(models, addition)
+    with pytest.raises(ModelExists, match="mine"):
+        add_model(models, addition)
+
+
+def test_a_model_is_removed_whole(models, tmp_path) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+    folder = add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    remove_model(models, "mine")
+    assert not folder.path.exists()
+    with pytest.raises(ModelNotFound, match="mine"):
+        remove_model(models, "mine")
+
+
+def test_weights_that_changed_since_they_were_added_are_refused(models, tmp_path) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+    folder = add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    weights = folder.path / folder.card.weights
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(ModelInvalid, match="damaged: its sha256"):
+        load_model(folder, CPU)
+
+
+def test_the_card_says_what_the_checkpoint_does_not(models, tmp_path) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+    folder = add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    card = json.loads((folder.path / "card.json").read_text())
+    assert (card["schedule"], card["prediction"], card["guided_channels"]) == ("ddpm", "noise", 3)
+    assert (card["classes"][207], card["null_class"]) == ("golden retriever", 1000)
+    assert card["decoder"] == "sd-linear"

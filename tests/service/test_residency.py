@@ -1,0 +1,197 @@
+"""Models come and go while others draw."""
+
+import threading
+import weakref
+
+import httpx
+import pytest
+import torch
+
+from diffusion_core import memory
+from diffusion_core.errors import ModelTooLarge
+from diffusion_core.model import ModelFolder
+from service.answers import ModelAnswer
+from service.client import Client
+from service.errors import NotResident
+from tests.fakes import write_tiny_model
+from tests.service.live import Live, assert_problem, wait_until
+
+BODY = {"class_id": 1, "steps": 3, "seed": 4, "solver": "euler"}
+
+
+@pytest.fixture
+def live(start_server, tmp_path):
+    """A server with one of two models loaded."""
+    write_tiny_model(tmp_path / "models", "first")
+    write_tiny_model(tmp_path / "models", "second")
+    with start_server(home=tmp_path, models=("first",)) as live:
+        yield live
+
+
+def post(live: Live, model: str, **changes) -> httpx.Response:
+    return httpx.post(f"{live.url}/generate", json={**BODY, "model": model, **changes})
+
+
+def residency(live: Live, method: str, name: str) -> httpx.Response:
+    return httpx.request(method, f"{live.url}/models/{name}/residency", timeout=60)
+
+
+def residents(live: Live) -> list[str]:
+    models = httpx.get(f"{live.url}/models").json()["models"]
+    return [model["name"] for model in models if model["resident"]]
+
+
+def test_a_model_that_is_only_at_hand_says_how_to_load_it(live: Live) -> None:
+    problem = assert_problem(post(live, "second"), 409)
+    assert "PUT /models/second/residency" in problem["detail"]
+
+
+def test_a_loaded_model_draws_at_once_and_an_unloaded_one_no_more(live: Live) -> None:
+    loaded = ModelAnswer.model_validate_json(residency(live, "PUT", "second").content)
+    assert loaded.resident
+    assert residents(live) == ["first", "second"]
+    # The same weights under another name: the same picture.
+    pictures = [post(live, name).json()["images"] for name in ("first", "second")]
+    assert post(live, "second").status_code == 200
+    assert len(pictures[0]) == len(pictures[1]) == 1
+    assert not residency(live, "DELETE", "second").json()["resident"]
+    assert residents(live) == ["first"]
+    assert_problem(post(live, "second"), 409)
+    assert post(live, "first").status_code == 200
+
+
+def test_loading_and_unloading_twice_changes_nothing(live: Live) -> None:
+    for method in ("PUT", "PUT", "DELETE", "DELETE"):
+        assert residency(live, method, "second").status_code == 200
+    assert residents(live) == ["first"]
+
+
+def test_an_unknown_model_can_be_neither_loaded_nor_unloaded(live: Live) -> None:
+    for method in ("PUT", "DELETE"):
+        assert "first, " in assert_problem(residency(live, method, "third"), 404)["detail"]
+
+
+def test_a_model_added_while_the_server_runs_can_be_loaded(live: Live, tmp_path) -> None:
+    write_tiny_model(tmp_path / "models", "third")
+    assert residency(live, "PUT", "third").status_code == 200
+    assert post(live, "third").status_code == 200
+
+
+def test_a_model_that_does_not_fit_is_refused_with_the_sizes(live: Live, monkeypatch) -> None:
+    monkeypatch.setattr("diffusion_core.model.available_memory", lambda device: 10)
+    problem = assert_problem(residency(live, "PUT", "second"), 507)
+    assert "10 bytes are free" in problem["detail"]
+    assert post(live, "first").status_code == 200
+
+
+def test_broken_weights_are_refused_and_leave_the_server_as_it_was(live: Live, tmp_path) -> None:
+    (tmp_path / "models" / "second" / "model.safetensors").write_bytes(b"no weights")
+    assert_problem(residency(live, "PUT", "second"), 422)
+    assert residents(live) == ["first"]
+
+
+class Gate:
+    """Holds the forwards of a network until it is opened."""
+
+    def __init__(self, network: torch.nn.Module):
+        self.reached, self.opened = threading.Event(), threading.Event()
+        network.register_forward_pre_hook(self._wait)
+
+    def _wait(self, *_: object) -> None:
+        self.reached.set()
+        assert self.opened.wait(20)
+
+
+def test_images_under_way_are_finished_before_their_model_goes(live: Live) -> None:
+    residency(live, "PUT", "second")
+    gate = Gate(live.services.models["second"].network)
+    answers: list[httpx.Response] = []
+    drawing = threading.Thread(target=lambda: answers.append(post(live, "second")))
+    drawing.start()
+    assert gate.reached.wait(20)
+    leaving = threading.Thread(target=lambda: answers.append(residency(live, "DELETE", "second")))
+    leaving.start()
+    wait_until(lambda: "second" not in live.services.models)
+    assert_problem(post(live, "second"), 409)
+    gate.opened.set()
+    drawing.join(20)
+    leaving.join(20)
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert "second" not in live.services.engine.stats().row_limits
+
+
+def test_nothing_keeps_an_unloaded_model_alive(live: Live) -> None:
+    residency(live, "PUT", "second")
+    post(live, "second", num_images=3)
+    with httpx.stream(
+        "POST", f"{live.url}/generate", json={**BODY, "model": "second"},
+        headers={"Accept": "text/event-stream"},
+    ) as stream:  # fmt: skip
+        stream.read()
+    network = weakref.ref(live.services.models["second"].network)
+    residency(live, "DELETE", "second")
+    assert network() is None
+
+
+def test_a_running_image_of_another_model_is_untouched_by_coming_and_going(live: Live) -> None:
+    alone = post(live, "first", steps=24).json()["images"][0]["base64"]
+    gate = Gate(live.services.models["first"].network)
+    answers: list[httpx.Response] = []
+    drawing = threading.Thread(target=lambda: answers.append(post(live, "first", steps=24)))
+    drawing.start()
+    assert gate.reached.wait(20)
+    coming = threading.Thread(target=lambda: residency(live, "PUT", "second"))
+    coming.start()
+    gate.opened.set()
+    coming.join(20)
+    residency(live, "DELETE", "second")
+    drawing.join(20)
+    assert answers[0].json()["images"][0]["base64"] == alone
+
+
+def test_the_client_loads_and_unloads(live: Live) -> None:
+    with Client(live.url) as client:
+        assert client.load_model("second").resident
+        assert not client.unload_model("second").resident
+
+
+def test_the_default_model_may_leave_and_its_requests_say_so(live: Live) -> None:
+    residency(live, "DELETE", "first")
+    assert_problem(httpx.post(f"{live.url}/generate", json=BODY), 409)
+    with pytest.raises(NotResident):
+        live.services.residency.get("first")
+
+
+def test_the_memory_of_the_machine_is_asked_for_real() -> None:
+    free = memory.available_memory(torch.device("cpu"))
+    assert free is None or free > 2**20
+
+
+def too_large_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The device has room for every model but this one."""
+    real = ModelFolder.num_bytes
+
+    def num_bytes(folder: ModelFolder, dtype: torch.dtype) -> int:
+        return 10**18 if folder.card.name == name else real(folder, dtype)
+
+    monkeypatch.setattr(ModelFolder, "num_bytes", num_bytes)
+
+
+def test_of_models_that_nobody_named_a_server_starts_with_those_that_fit(
+    start_server, tmp_path, monkeypatch, caplog
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    too_large_for(monkeypatch, "glyphs")
+    with start_server(home=tmp_path, models=()) as live:
+        assert "glyphs" not in residents(live)
+        assert "first" in residents(live)
+    assert "not loaded: glyphs needs 1e+09 GB" in caplog.text
+
+
+def test_a_server_does_not_start_without_a_model_that_was_named(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    too_large_for(monkeypatch, "first")
+    with pytest.raises(ModelTooLarge), start_server(home=tmp_path, models=("first",)):
+        pass
