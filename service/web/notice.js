@@ -1,6 +1,7 @@
 /** What went wrong, and what to do about it. */
 
 import { h } from "./dom.js";
+import { link } from "./router.js";
 
 /**
  * @param {Error & {title?: string, status?: number}} error
@@ -18,6 +19,12 @@ export function notice(error, again = null) {
     advice && h("p", advice),
     retry,
   );
+}
+
+/** A view of a server that has nothing to draw with. */
+export function noModels(title) {
+  const load = h("a.button", { href: link(["health"]) }, "Load one");
+  return h("div.view", h("h1", title), h("div.empty", "No model is loaded.", load));
 }
 
 const ADVICE = {

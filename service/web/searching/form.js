@@ -3,6 +3,7 @@
 import { send } from "../api.js";
 import { field, fill, h, select } from "../dom.js";
 import { count } from "../format.js";
+import { defaultModel } from "../models.js";
 import { notice } from "../notice.js";
 import { go } from "../router.js";
 
@@ -15,9 +16,7 @@ const MAX_STEPS = 64;
  * @param {AbortSignal} signal
  */
 export function searchForm(models, query, signal) {
-  const usual =
-    models.find((each) => each.name === query.get("model")) ??
-    models.find((each) => each.is_default);
+  const usual = models.find((each) => each.name === query.get("model")) ?? defaultModel(models);
   const model = select(
     models.map((each) => [each.name, each.name]),
     usual.name,

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { h, refill } from "../dom.js";
 import { duration, moment, plain } from "../format.js";
 import { getModels } from "../models.js";
+import { noModels } from "../notice.js";
 import { link } from "../router.js";
 import { searchForm } from "../searching/form.js";
 import { stageOf, stateTag, stepsOf, TERMINAL } from "../searching/words.js";
@@ -17,6 +18,7 @@ export async function searches({ query }, signal) {
     getModels(signal),
     get("search-jobs", signal),
   ]);
+  if (!models.length) return noModels("Searches");
   const list = h("div");
   show(list, jobs);
   lookOn(list, jobs, signal);

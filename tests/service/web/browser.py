@@ -32,14 +32,15 @@ class Visit:
         self.page.goto(f"{self.url}/{place}")
 
     def assert_quiet(self) -> None:
-        assert self.complaints == []
+        assert not self.complaints, "\n".join(self.complaints)
 
     def assert_accessible(self) -> None:
         """No finding of axe-core, in what is shown now."""
         self.page.evaluate(AXE.read_text())  # by the debugger: the page itself may not load it
         options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
         found: dict[str, Any] = self.page.evaluate("options => axe.run(options)", options)
-        assert [_told(violation) for violation in found["violations"]] == []
+        findings = [_told(violation) for violation in found["violations"]]
+        assert not findings, "\n".join(findings)
 
     def assert_fits(self) -> None:
         """Nothing sticks out to the right."""
@@ -48,7 +49,7 @@ class Visit:
 
 
 def _told(violation: dict[str, Any]) -> str:
-    places = [node["html"][:120] for node in violation["nodes"][:3]]
+    places = [(node["html"][:160], node["failureSummary"]) for node in violation["nodes"][:3]]
     return f"{violation['id']}: {violation['help']}: {places}"
 
 

@@ -63,6 +63,7 @@ def test_views_are_accessible_and_fit(
     with visiting(browser, site.url, **how) as visit:
         visit.open(place.format(**jobs))
         expect(visit.page.get_by_text(sign).first).to_be_visible()
+        visit.assert_quiet()
         visit.assert_fits()
         if look != "phone":  # the same elements, elsewhere
             visit.assert_accessible()

@@ -88,3 +88,10 @@ def test_all_routes_can_be_read_without_the_rest_of_the_world(visit: Visit) -> N
     visit.open("docs")
     expect(visit.page.get_by_text("/search-jobs/{job_id}/events")).to_be_visible()
     assert hosts == {visit.url.split("/")[2]}
+
+
+@pytest.mark.parametrize("place", ["#/playground", "#/searches"])
+def test_a_server_without_models_says_what_to_do(visit: Visit, place: str) -> None:
+    visit.page.route("**/models", lambda route: route.fulfill(json={"models": []}))
+    visit.open(place)
+    expect(visit.page.get_by_text("No model is loaded.")).to_be_visible()
