@@ -230,6 +230,6 @@ def test_an_unforeseen_error_of_a_route_is_a_mute_problem(
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("a secret of the server")
 
-    monkeypatch.setattr("service.routes.models.find_model", fail)
+    monkeypatch.setattr("service.routes.models._of_resident", fail)
     problem = assert_problem(http.get("/models/tiny"), 500)
     assert "secret" not in str(problem)
