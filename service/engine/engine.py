@@ -229,7 +229,7 @@ class Engine:
         )
 
     def oldest_wait_s(self) -> float:
-        """How long the image has waited that waits longest for its first step; 0 where none does."""
+        """How long the image before its first step has waited that came first; 0 where none is."""
         came = [
             lane.submitted_at
             for lane in _image_lanes(self._scheduler.lanes)

@@ -67,9 +67,7 @@ def test_a_background_image_is_the_same_picture(engine, tiny, request_for, mailb
     assert np.array_equal(box.done[0].pixels, alone(tiny, request))
 
 
-def test_background_images_take_no_room_and_count_for_nothing(
-    engine, request_for, mailbox
-) -> None:
+def test_background_images_take_no_room_and_count_for_nothing(engine, request_for, mailbox) -> None:
     engine.submit_background([request_for(steps=200) for _ in range(20)], mailbox())
     engine.crank(2)
     stats = engine.stats()
