@@ -26,7 +26,7 @@ def estimate_in_slices(
     weights   (B,)    float64, of each picture among those of its class
     """
     groups = even_groups(labels)
-    figures = []
+    figures: list[float] = []
     for left_out in (-1, *range(NUM_GROUPS)):
         if figures:
             yield
