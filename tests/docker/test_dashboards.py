@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,9 +19,11 @@ QUERIES = list(queries())
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
-    with busy_server(tmp_path_factory.mktemp("home")) as live:
-        with running_prometheus(folder, urlsplit(live.url).netloc) as server:
-            yield server
+    with (
+        busy_server(tmp_path_factory.mktemp("home")) as live,
+        running_prometheus(folder, urlsplit(live.url).netloc) as server,
+    ):
+        yield server
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[query.place for query in QUERIES])
