@@ -254,6 +254,9 @@ class ProblemAnswer(Answer):
     title: str
     status: int
     detail: str
+    request_id: Annotated[
+        str | None, Field(description="As in the header X-Request-ID: the log has it, too.")
+    ] = None
     errors: list[FieldAnswer]
     current_version: Annotated[
         int | None, Field(description="Of an alias that moved meanwhile.")

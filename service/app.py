@@ -20,6 +20,7 @@ from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
 from .assembly import Services, open_services
+from .border.context import context_of
 from .border.middleware import Border
 from .errors import ServiceError
 from .problems import problem_of, problem_of_http, problem_of_validation
@@ -72,12 +73,12 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
-    return problem_of(error).response()
+    return problem_of(error).response(context_of(request).id)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    response = problem_of_http(error).response()
+    response = problem_of_http(error).response(context_of(request).id)
     if error.status_code == 405:
         # The framework names the methods of the first route of this path alone.
         response.headers["Allow"] = ", ".join(sorted(_methods(request.url.path)))
@@ -95,4 +96,4 @@ def _methods(path: str) -> set[str]:
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_of_validation(error).response()
+    return problem_of_validation(error).response(context_of(request).id)

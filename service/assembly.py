@@ -17,8 +17,12 @@ from search_jobs.queue import SearchQueue
 from solver_store.importing import import_published
 from solver_store.store import SolverStore
 
+from .champion_gauges import ChampionGauges
 from .engine.engine import Engine
 from .errors import SettingInvalid
+from .fid_proxy.canaries import Canaries
+from .fid_proxy.gauges import FidGauges
+from .fid_proxy.proxy import FidProxy
 from .metrics import Metrics
 from .reload import StoreFollower
 from .residency import Residency
@@ -38,6 +42,7 @@ class Services:
     store: SolverStore
     selector: SolverSelector
     metrics: Metrics
+    fid_proxy: FidProxy
     queue: SearchQueue
     supervisor: Supervisor
 
@@ -62,7 +67,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
         import_published(store)
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
-        residency = Residency(settings, choose_device(settings.device), store)
+        fid_proxy = FidProxy()
+        residency = Residency(settings, choose_device(settings.device), store, fid_proxy)
         residency.begin(choose_models(settings))
         models = residency.resident
         metrics = Metrics(models)
@@ -72,6 +78,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             settings.max_rows,
             metrics,
             settings.threads or num_threads,
+            fid_proxy,
         )
         metrics.watch(engine)
         residency.serve(engine, metrics)
@@ -81,9 +88,16 @@ def open_services(settings: Settings) -> Iterator[Services]:
         follower = StoreFollower(selector)
         follower.start()
         closing.callback(follower.stop)
+        canaries = Canaries(
+            engine, fid_proxy, selector, store, lambda: residency.resident, settings.canary
+        )
+        canaries.start()
+        closing.callback(canaries.stop)
+        metrics.registry.register(FidGauges(fid_proxy, canaries.note_reader))
         # Without a broker: jobs are only written down here, and the supervisor's part is the rest.
         queue = SearchQueue.open(store.database, None)
         metrics.registry.register(SearchGauges(queue, metrics.models))
+        metrics.registry.register(ChampionGauges(store, metrics.models))
         supervisor = Supervisor(settings, store.database)
         closing.callback(supervisor.stop)
         yield Services(
@@ -94,6 +108,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             store=store,
             selector=selector,
             metrics=metrics,
+            fid_proxy=fid_proxy,
             queue=queue,
             supervisor=supervisor,
         )

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from .engine.engine import EngineStats
 from .errors import ImageFailed, status_of
+from .readiness import ReadyEngine, is_ready
 
 MAX_STEPS_LABEL = 32
 UNKNOWN = "unknown"
@@ -146,8 +147,10 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class WatchedEngine(Protocol):
+class WatchedEngine(ReadyEngine, Protocol):
     def stats(self) -> EngineStats: ...
+
+    def oldest_wait_s(self) -> float: ...
 
 
 class EngineGauges(Collector):
@@ -163,6 +166,11 @@ class EngineGauges(Collector):
             ("lanes", "Images between their first and last step.", stats.lanes),
             ("waiting_images", "Images before their first step.", stats.waiting),
             ("seconds_per_row", "Time that a network row takes lately.", stats.seconds_per_row),
+            (
+                "oldest_wait_seconds",
+                "How long the image has waited that waits longest for its first step.",
+                self._engine.oldest_wait_s(),
+            ),
         ):
             yield GaugeMetricFamily(f"fewstep_engine_{name}", help_text, value=value)
         limits = GaugeMetricFamily(
@@ -171,6 +179,9 @@ class EngineGauges(Collector):
         for model, limit in stats.row_limits.items():
             limits.add_metric((model,), limit)
         yield limits
+        yield GaugeMetricFamily(
+            "fewstep_ready", "1 where /readyz would say so.", value=is_ready(self._engine)
+        )
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: asked at registration, before the engine runs."""

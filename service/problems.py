@@ -50,18 +50,19 @@ class Problem:
     members: Mapping[str, Scalar] = field(default_factory=dict)  # extension members
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self, request_id: str) -> dict[str, Any]:
         return {
             "type": self.type,
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
+            "request_id": request_id,
             "errors": [error.as_dict() for error in self.errors],
             **self.members,
         }
 
-    def response(self) -> Response:
-        body = json.dumps(self.as_dict(), allow_nan=False).encode()
+    def response(self, request_id: str) -> Response:
+        body = json.dumps(self.as_dict(request_id), allow_nan=False).encode()
         return Response(body, self.status, dict(self.headers), MEDIA_TYPE)
 
 

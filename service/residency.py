@@ -13,14 +13,16 @@ import torch
 
 from diffusion_core import registry
 from diffusion_core.card import ModelCard
-from diffusion_core.errors import ModelNotFound, ModelTooLarge
+from diffusion_core.errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from diffusion_core.host import give_back_freed_memory, threads_left_to_another
 from diffusion_core.model import LoadedModel, ModelFolder, load_model
+from diffusion_core.quality import load_judge
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .engine.engine import Engine
 from .errors import NotResident
+from .fid_proxy.proxy import FidProxy
 from .metrics import Metrics
 from .settings import Settings
 
@@ -30,11 +32,14 @@ logger = logging.getLogger(__name__)
 class Residency:
     """Thread-safe. Readers see a mapping that never changes; a change replaces it."""
 
-    def __init__(self, settings: Settings, device: torch.device, store: SolverStore):
+    def __init__(
+        self, settings: Settings, device: torch.device, store: SolverStore, fid_proxy: FidProxy
+    ):
         self._settings = settings
         self._device = device
         self.dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
         self._store = store
+        self._fid_proxy = fid_proxy
         self._changing = threading.Lock()  # one model comes or goes at a time
         self.resident: Mapping[str, LoadedModel] = {}
 
@@ -42,8 +47,18 @@ class Residency:
         """Load a model, and make known the solvers that ship with it. Raises ModelInvalid."""
         model = load_model(folder, self._device, self.dtype)
         import_shipped(self._store, folder.path, model.digest)
+        self._watch(model, folder)
         logger.info("loaded %s on %s", model.card.name, self._device)
         return model
+
+    def _watch(self, model: LoadedModel, folder: ModelFolder) -> None:
+        """Have its pictures judged, where a judge ships with it; serving needs none."""
+        if folder.card.judge is None or folder.card.statistics is None:
+            return
+        try:
+            self._fid_proxy.watch(model, load_judge(folder, self._device))
+        except ModelInvalid as error:
+            logger.warning("the pictures of %s are not judged: %s", folder.card.name, error)
 
     def begin(self, folders: Sequence[ModelFolder]) -> None:
         """Load what the server starts with; of models that nobody named, those that fit.
@@ -109,6 +124,7 @@ class Residency:
                 self.folder(name)
                 return
             self.resident = {key: kept for key, kept in self.resident.items() if key != name}
+            self._fid_proxy.forget(name)
             self._engine.unload(name)
             gc.collect()  # finished requests refer to their model, some of them in circles
             give_back_freed_memory()

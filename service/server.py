@@ -21,6 +21,7 @@ from diffusion_core.settings import PREFIX
 from .app import create_app
 from .assembly import Services, open_services
 from .errors import SettingInvalid
+from .log import set_up
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,9 +34,7 @@ def serve(settings: Settings) -> None:
 
     Raises SettingInvalid, ModelInvalid or StoreUnavailable where it cannot start.
     """
-    level = settings.log_level.upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # says at each start that it has looked
+    set_up(settings.log_level, settings.log_format)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, _exit)
     with bind(settings) as listener, open_services(settings) as services:
@@ -48,7 +47,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
-        access_log=settings.log_level == "debug",  # the metrics count requests at less cost
+        access_log=False,  # the border has a line of its own
         ws="none",
         timeout_graceful_shutdown=math.ceil(settings.drain_s + GRACE_S),
     )

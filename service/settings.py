@@ -35,8 +35,18 @@ class Settings(CommonSettings):
     drain_s: float = Field(
         8.0, ge=0, le=3600, description="seconds that running images have after SIGTERM"
     )
+    canary: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="share of idle time for pictures that watch over quality, while somebody "
+        "reads the metrics; 0 for none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text, or json for one object a line"
     )
     api_keys: Names = Field(
         (), repr=False, description="keys that clients must show, with commas; default: none needed"

@@ -9,7 +9,7 @@ judge         the classifier whose features are compared
 """
 
 from .endpoint import endpoint_rmse, psnr, psnr_of, squared_errors
-from .frechet import frechet_distance, frechet_estimate, symmetric_root
+from .frechet import DistanceFrom, frechet_distance, frechet_estimate, symmetric_root
 from .jackknife import NUM_GROUPS, Estimate
 from .judge import (
     Judge,
@@ -26,6 +26,7 @@ from .tensors import load_tensors
 
 __all__ = [
     "NUM_GROUPS",
+    "DistanceFrom",
     "Estimate",
     "FeatureStatistics",
     "Judge",

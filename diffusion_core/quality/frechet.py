@@ -5,6 +5,8 @@
 Everything is float64 on the host: the distance is a small difference of large traces.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,19 +14,31 @@ from .jackknife import Estimate, without_each
 from .statistics import FeatureStatistics
 
 
-def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
-    """Fréchet distance between two normal distributions fitted to features.
+class DistanceFrom:
+    """The distance from one reference, whose root is taken once.
 
     Through symmetric eigenproblems only: the textbook root of C_a C_b is not symmetric and turns
     complex where a covariance is singular, which any sample smaller than its features makes it.
 
     Source: Dowson & Landau (1982); Heusel et al. (2017) for its use on features.
     """
-    root = symmetric_root(a.covariance)
-    cross = root @ b.covariance @ root
-    eigenvalues = torch.linalg.eigvalsh((cross + cross.T) / 2).clamp(min=0)
-    traces = a.covariance.trace() + b.covariance.trace() - 2 * eigenvalues.sqrt().sum()
-    return float((a.mean - b.mean).square().sum() + traces)
+
+    def __init__(self, reference: FeatureStatistics):
+        self._mean = reference.mean
+        self._trace = reference.covariance.trace()
+        self._root = symmetric_root(reference.covariance)
+
+    def __call__(self, mean: Tensor, covariance: Tensor) -> float:
+        """To the normal distribution of a mean (D,) and a covariance (D, D), both float64."""
+        cross = self._root @ covariance @ self._root
+        eigenvalues = torch.linalg.eigvalsh((cross + cross.T) / 2).clamp(min=0)
+        traces = self._trace + covariance.trace() - 2 * eigenvalues.sqrt().sum()
+        return float((self._mean - mean).square().sum() + traces)
+
+
+def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
+    """Fréchet distance between two normal distributions fitted to features."""
+    return DistanceFrom(a)(b.mean, b.covariance)
 
 
 def symmetric_root(matrix: Tensor) -> Tensor:
@@ -41,7 +55,10 @@ def frechet_estimate(features: Tensor, groups: Tensor, reference: FeatureStatist
     """
     parts = [FeatureStatistics.of(features[groups == g]) for g in range(int(groups.max()) + 1)]
     nothing = FeatureStatistics.empty(features.shape[1])
-    return Estimate(
-        frechet_distance(reference, sum(parts, nothing)),
-        tuple(frechet_distance(reference, sum(others, nothing)) for others in without_each(parts)),
-    )
+    distance = DistanceFrom(reference)
+
+    def of(sets: Sequence[FeatureStatistics]) -> float:
+        together = sum(sets, nothing)
+        return distance(together.mean, together.covariance)
+
+    return Estimate(of(parts), tuple(of(others) for others in without_each(parts)))

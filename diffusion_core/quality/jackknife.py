@@ -63,6 +63,17 @@ class Estimate:
         return self.value - self.margin, self.value + self.margin
 
     @property
+    def without_bias(self) -> float:
+        """The figure, less what it owes to the number of samples where that is as 1 / samples.
+
+        G * figure - (G - 1) * mean_g(figure without g); groups must be drawn at random.
+
+        Source: Quenouille, "Notes on bias in estimation" (1956).
+        """
+        count = len(self.without)
+        return count * self.value - (count - 1) * sum(self.without) / count
+
+    @property
     def is_finite(self) -> bool:
         return all(math.isfinite(figure) for figure in (self.value, *self.without))
 

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
@@ -27,13 +28,26 @@ class RequestContext:
     status: int | None = None  # None until an answer begins
     model: str | None = None
     steps: int | None = None
+    solver: str | None = None
     outcome: Outcome | None = None  # where the status does not tell
+    parts_ms: Mapping[str, float] = field(default_factory=dict)  # what took how long
 
     @classmethod
     def of(cls, headers: Headers) -> "RequestContext":
         """Takes the client's id over if it is sane, else makes one up."""
         given = headers.get(REQUEST_ID, "")
         return cls(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex)
+
+    @property
+    def spent_ms(self) -> float:
+        """Since the request came."""
+        return round((time.monotonic() - self.started_at) * 1000, 3)
+
+    @property
+    def server_timing(self) -> str:
+        """For the header: the parts that are known, and the total up to now."""
+        parts = {**self.parts_ms, "total": self.spent_ms}
+        return ", ".join(f"{name};dur={ms}" for name, ms in parts.items())
 
 
 def context_of(request: Request) -> RequestContext:

@@ -1,7 +1,8 @@
 """The border: what every request passes on its way in, and every answer on its way out.
 
 in    an id · the key · a body that is not too long and is announced as JSON
-out   the id on the answer · a problem document for whatever went wrong · the figures
+out   the id and the time it took on the answer · a problem document for whatever went wrong ·
+      one line in the log · the figures
 """
 
 import logging
@@ -13,11 +14,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ServiceError
+from ..log import log_request
 from ..metrics import Outcome
 from ..problems import problem_of
 from .body import check_announced, check_type, read_body, replay
 from .context import CONTEXT, REQUEST_ID, RequestContext, services_in
-from .keys import check_key
+from .keys import OPEN_PATHS, check_key
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Border:
                 message["headers"] = [
                     *message.get("headers", ()),
                     (REQUEST_ID.encode(), context.id.encode()),
+                    (b"server-timing", context.server_timing.encode()),
                 ]
             await send(message)
 
@@ -59,8 +62,9 @@ class Border:
                 logger.exception("request %s failed", context.id)
             if context.status is not None:
                 raise  # the answer has begun: all that is left is to cut it off
-            await problem_of(error).response()(scope, receive, send_with_id)
+            await problem_of(error).response(context.id)(scope, receive, send_with_id)
         finally:
+            _log(scope, context)
             _record(scope, context)
 
     async def _check_body(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
@@ -71,6 +75,21 @@ class Border:
         if body:
             check_type(headers)
         return replay(body, receive)
+
+
+def _log(scope: Scope, context: RequestContext) -> None:
+    fields = {
+        "id": context.id,
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": CANCELLED_STATUS if context.status is None else context.status,
+        "ms": context.spent_ms,
+        "outcome": context.outcome and context.outcome.value,
+        "model": context.model,
+        "steps": context.steps,
+        "solver": context.solver,
+    }
+    log_request(fields, is_probe=scope["path"] in OPEN_PATHS)
 
 
 def _record(scope: Scope, context: RequestContext) -> None:

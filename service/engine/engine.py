@@ -3,6 +3,7 @@
 submit -> inbox -> Scheduler -> StepBatch -> LaneBank.advance -> retire -> decode -> notify
 
 Steps and decodings take turns: after every step a slice of the sampled pictures is decoded.
+What time nobody needs goes to background images and to `SpareTimeWork`.
 """
 
 import logging
@@ -36,6 +37,7 @@ from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
 from .requests import EngineEvent, ImageDone, ImageLost, ImageRequest, StepDone
 from .scheduler import Lane, Scheduler, StepBatch
+from .spare_time import NothingToDo, SpareTimeWork
 from .warm_up import best_row_count, forward_zeros, timed_forward
 
 logger = logging.getLogger(__name__)
@@ -103,8 +105,10 @@ class Engine:
         max_rows: int | None = None,  # network rows of a forward; measured where not given
         observer: EngineObserver | None = None,
         num_threads: int | None = None,  # CPU cores of a forward; default: torch's choice
+        spare_time: SpareTimeWork | None = None,
     ):
         self._observer = observer or NoObserver()
+        self._spare_time = spare_time or NothingToDo()
         self._max_rows = max_rows
         self._num_threads = num_threads
         self._banks: dict[str, LaneBank] = {}
@@ -118,6 +122,7 @@ class Engine:
         self._steps = 0
         self._network_evaluations = 0
         self._last_step_at: float | None = None
+        self._background_lanes = 0  # that have a slot
         self._unmeasured = models if max_rows is None else ()
         if max_rows is not None:
             for model in models:
@@ -154,6 +159,18 @@ class Engine:
         Raises QueueFull, RequestTooLarge or Draining.
         """
         self._ledger.enter(sum(image.cost for image in images), len(images))
+        return self._submit(images, notify, background=False)
+
+    def submit_background(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
+        """Make images that nobody waits for, while there are no others.
+
+        They take no room in the queue and hold up no drain; stopping the engine loses them.
+        """
+        return self._submit(images, notify, background=True)
+
+    def _submit(
+        self, images: Sequence[ImageRequest], notify: Notify, background: bool
+    ) -> Submission:
         submission = Submission(self, notify)
         now = time.monotonic()
         lanes = [
@@ -163,6 +180,7 @@ class Engine:
                 rows=image.rows,
                 deterministic=image.deterministic,
                 deadline_at=image.deadline_at,
+                background=background,
                 request=image,
                 submission=submission,
                 index=index,
@@ -196,7 +214,8 @@ class Engine:
             self._thread.join()
 
     def stats(self) -> EngineStats:
-        running = sum(bank.num_used for bank in list(self._banks.values()))
+        used = sum(bank.num_used for bank in list(self._banks.values()))
+        running = max(0, used - self._background_lanes)
         return EngineStats(
             queued_rows=self._ledger.rows,
             lanes=running,
@@ -208,6 +227,15 @@ class Engine:
             last_step_at=self._last_step_at,
             draining=self._ledger.draining,
         )
+
+    def oldest_wait_s(self) -> float:
+        """How long the image before its first step has waited that came first; 0 where none is."""
+        came = [
+            lane.submitted_at
+            for lane in _image_lanes(self._scheduler.lanes)
+            if lane.slot is None and not lane.background
+        ]
+        return time.monotonic() - min(came) if came else 0.0
 
     def _time_forward(self, model: LoadedModel, rows: int) -> float:
         """Measured on the engine thread: another one would have other threads to compute with."""
@@ -250,6 +278,9 @@ class Engine:
         self._scheduler.deterministic_rows[name] = model.card.deterministic_rows
 
     def _dismiss(self, name: str) -> Future[None]:
+        for lane in self._under_way:
+            if lane.background and lane.model == name:
+                self._lose(lane, Cancelled("the model leaves"))
         return self._leaving.setdefault(name, Future())
 
     def _part(self) -> None:
@@ -266,6 +297,8 @@ class Engine:
     def _obey_commands(self) -> None:
         """Take what is in the inbox; with nothing else to do, wait for it."""
         if not len(self._scheduler) and not self._undecoded:
+            while self._inbox.empty() and self._spare_time.when_idle():
+                pass
             self._inbox.get()()
         while not self._inbox.empty():
             try:
@@ -276,6 +309,7 @@ class Engine:
 
     def step(self) -> None:
         """Advance every scheduled lane by one network evaluation, and decode some that are done."""
+        started = time.monotonic()
         self._lose_expired()
         batch = self._scheduler.schedule()
         if batch is not None:
@@ -283,6 +317,9 @@ class Engine:
         self._decode()
         if self._leaving:
             self._part()
+        if batch is not None:
+            background = batch.lanes[0].background
+            self._spare_time.after_step(time.monotonic() - started, background)
 
     def _try(self, batch: StepBatch) -> None:
         try:
@@ -303,6 +340,7 @@ class Engine:
             if lane.slot is None:
                 lane.slot = bank.admit(lane.request)
                 lane.started_at = started
+                self._background_lanes += lane.background
         steps = [LaneStep(_slot(lane), lane.request, lane.step) for lane in lanes]
         previews = bank.advance(steps, batch.pad_to)
         self._account(batch, time.monotonic() - started)
@@ -311,19 +349,24 @@ class Engine:
                 lane.notify(StepDone(lane.index, lane.step + 1, lane.steps, preview))
 
     def _account(self, batch: StepBatch, duration_s: float) -> None:
+        self._last_step_at = time.monotonic()
+        if batch.lanes[0].background:  # then all are
+            return
         self._steps += 1
         self._network_evaluations += len(batch.lanes)
-        self._last_step_at = time.monotonic()
         self._ledger.measure(batch.rows, duration_s)
         self._ledger.leave(batch.rows)
         self._observer.on_step(batch.model, batch.rows, duration_s)
 
     def _decode(self) -> None:
         """A slice of what is sampled; so long, and no longer, the next step has to wait."""
-        if not self._undecoded:
+        ready = [lane for lane in self._undecoded if not lane.background]
+        if not ready and not self._scheduler.is_awaited:
+            ready = list(self._undecoded)
+        if not ready:
             return
-        bank = self._banks[self._undecoded[0].model]
-        peers = (lane for lane in self._undecoded if lane.model == bank.model.card.name)
+        bank = self._banks[ready[0].model]
+        peers = (lane for lane in ready if lane.model == bank.model.card.name)
         lanes = list(islice(peers, bank.model.decoder.images_at_once))
         for lane in lanes:
             self._undecoded.remove(lane)
@@ -352,7 +395,9 @@ class Engine:
                 continue
             queue_s = lane.started_at - lane.submitted_at
             sampling_s = lane.sampled_at - lane.started_at
-            self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
+            if not lane.background:
+                self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
+            self._spare_time.see(lane.request, pixels, lane.submitted_at, lane.background)
             lane.notify(ImageDone(lane.index, pixels, queue_s, sampling_s, now - lane.sampled_at))
 
     def _admit(self, lanes: Sequence[ImageLane]) -> None:
@@ -393,7 +438,9 @@ class Engine:
         if lane.slot is not None:
             self._banks[lane.model].release(lane.slot)
             lane.slot = None
-        self._ledger.leave(cost, images=1)
+            self._background_lanes -= lane.background
+        if not lane.background:
+            self._ledger.leave(cost, images=1)
 
     def _shed(self, batch: StepBatch, error: Exception) -> None:
         """A step failed. Lose the newest half where memory ran out, else the whole batch."""

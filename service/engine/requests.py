@@ -22,6 +22,14 @@ class Report(IntEnum):
 
 
 @dataclass(frozen=True)
+class Watched:
+    """Whose quality a picture tells: the solver as the figures name it, and its table's digest."""
+
+    solver: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class ImageRequest:
     """One image to make: everything the engine needs, nothing of HTTP."""
 
@@ -34,6 +42,7 @@ class ImageRequest:
     deadline_at: float | None = None  # time.monotonic()
     report: Report = Report.NOTHING
     guided_channels: int | None = None  # None: as the model's card says
+    watched: Watched | None = None  # None: the picture says nothing about any solver
 
     @property
     def rows(self) -> int:

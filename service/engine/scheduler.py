@@ -3,6 +3,9 @@
 Every lane has a virtual finish: the tick at which it would be done had it stepped at every tick
 since it came. Lanes with the earliest virtual finish go first. A short request so overtakes long
 ones, yet every tick that a lane waits brings it nearer to the head: nothing starves.
+
+Background lanes step only while there is no other lane: whoever comes waits for at most the one
+step that is in flight.
 """
 
 from bisect import insort
@@ -18,6 +21,7 @@ class Lane:
     rows: int  # network rows that a step takes: 2 where guided
     deterministic: bool = False
     deadline_at: float | None = None  # time.monotonic()
+    background: bool = False  # nobody waits for it
     step: int = 0  # steps done
     virtual_finish: int = field(default=0, init=False)  # set by the scheduler
 
@@ -57,6 +61,11 @@ class Scheduler:
     def __len__(self) -> int:
         return len(self._lanes)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for any of the lanes."""
+        return any(not lane.background for lane in self._lanes)
+
     def add(self, lane: Lane) -> None:
         lane.virtual_finish = self.ticks + lane.steps
         # insort keeps the order of arrival among equals.
@@ -73,8 +82,9 @@ class Scheduler:
         """The lanes that step next, or None where there are none."""
         if not self._lanes:
             return None
-        head = self._lanes[0]
-        peers = [lane for lane in self._lanes if lane.model == head.model]
+        awaited = [lane for lane in self._lanes if not lane.background] or self._lanes
+        head = awaited[0]
+        peers = [lane for lane in awaited if lane.model == head.model]
         if not head.deterministic:
             peers = [lane for lane in peers if not lane.deterministic]
             return self._pack(head.model, peers, self.row_limits[head.model], pad_to=0)

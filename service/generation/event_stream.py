@@ -69,7 +69,7 @@ class Story:
                 return written("image", {"index": event.index, **answer.model_dump()})
             case ImageLost():
                 self._lost.append(event.error)
-                problem = problem_of(event.error).as_dict()
+                problem = problem_of(event.error).as_dict(self._context.id)
                 return written("error", {"index": event.index, "problem": problem})
 
     def end(self) -> bytes:

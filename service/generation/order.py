@@ -9,9 +9,10 @@ from diffusion_core.card import ModelCard
 from diffusion_core.errors import TableMismatch
 from diffusion_core.model import LoadedModel
 from diffusion_core.select import SelectedSolver
+from solver_store.reference import AutoReference, NameReference, parse_reference
 
 from ..assembly import Services
-from ..engine.requests import ImageRequest, Report
+from ..engine.requests import ImageRequest, Report, Watched
 from ..png import Provenance
 from ..problems import blaming
 from ..schemas import GenerateRequest
@@ -34,6 +35,7 @@ class Order:
     deterministic: bool
     preview: bool
     deadline_at: float | None  # time.monotonic()
+    watched: Watched | None  # whose quality its pictures tell
 
     def image_requests(self, report: Report) -> list[ImageRequest]:
         return [
@@ -47,6 +49,7 @@ class Order:
                 deadline_at=self.deadline_at,
                 report=report,
                 guided_channels=self.guided_channels,
+                watched=self.watched,
             )
             for index in range(self.num_images)
         ]
@@ -97,6 +100,12 @@ async def take_order(request: GenerateRequest, services: Services) -> Order:
         deterministic=request.deterministic,
         preview=request.preview,
         deadline_at=_deadline(request),
+        watched=_watched(
+            request.solver,
+            solver,
+            (guidance_scale, guided_channels)
+            == (card.default_guidance_scale, card.guided_channels),
+        ),
     )
 
 
@@ -118,6 +127,16 @@ async def _select(
     if known is not None:
         return known
     return await asyncio.to_thread(services.selector.select, reference, card, steps, guidance_scale)
+
+
+def _watched(reference: str, solver: SelectedSolver, is_usual: bool) -> Watched | None:
+    """What is as the model is meant to be used, by the solver that a name stands for now.
+
+    A pinned version is somebody's own business, and another guidance scale another distribution.
+    """
+    if is_usual and isinstance(parse_reference(reference), AutoReference | NameReference):
+        return Watched(solver.name, solver.digest)
+    return None
 
 
 def _seed(request: GenerateRequest) -> int:

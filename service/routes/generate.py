@@ -35,6 +35,7 @@ RESPONSES: Responses = {
         },
         "headers": {
             "X-Request-ID": {"schema": {"type": "string"}},
+            "Server-Timing": {"schema": {"type": "string"}},
         },
     },
     **problems(*BODY_PROBLEMS, 404, 406, 409, 429, 500, 503, 504),
@@ -54,5 +55,5 @@ async def generate(body: GenerateRequest, request: Request) -> Response:
     if media_type == PNG and body.num_images > 1:
         raise FieldRefused("num_images", "must be 1 where the answer is a PNG", body.num_images)
     order = await take_order(body, services_of(request))
-    context.model = order.model.card.name
+    context.model, context.solver = order.model.card.name, order.solver.name
     return await ANSWERS[media_type](request, order)

@@ -35,6 +35,7 @@ def start_server(home: Path) -> StartServer:
             "max_rows": 8,
             "port": 0,
             "workers": 0,
+            "canary": 0,
         }
         return running(Settings(**(usual | settings)))
 

@@ -217,7 +217,7 @@ def test_a_draining_server_is_not_ready_and_takes_nothing(start_server: StartSer
 def test_a_stuck_engine_is_alive_but_not_ready(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.routes.health.PROBE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("service.readiness.PROBE_TIMEOUT_S", 0.05)
     with start_server() as live, slow(live, 0.5), httpx.Client(base_url=live.url) as http:
         problem = assert_problem(http.get("/readyz"), 503)
         assert problem["type"] == "urn:fewstep:problem:not-ready"

@@ -1,0 +1,167 @@
+"""Pictures become readings, on the engine thread, in slices that are little beside its steps."""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+import numpy as np
+import torch
+
+from diffusion_core.model import LoadedModel
+from diffusion_core.quality import Judge
+
+from ..engine.requests import ImageRequest, Pixels
+from .estimate import estimate_in_slices
+from .register import Register, Standing
+from .samples import Observatory, Reading, Sample, Series, Source
+from .window import Window
+
+logger = logging.getLogger(__name__)
+
+MAX_STEPS = 32  # beyond, step counts share a label, and a mixture of solvers has no quality
+MAX_WAITING = 64  # pictures; what comes while so many wait is not judged
+IMAGES_AT_ONCE = 4  # that the judge reads in a slice
+EVALUATE_EVERY = 64  # pictures of a series
+SHARE = 0.01  # of the time that steps take
+
+
+class Fate(StrEnum):
+    """What became of a picture that could have been judged."""
+
+    JUDGED = "judged"
+    DROPPED = "dropped"  # so that nobody waits
+
+
+class Work(StrEnum):
+    """What the engine's time was spent on."""
+
+    CANARY = "canary"
+    JUDGING = "judging"
+
+
+class FidProxy:
+    """A SpareTimeWork. `watch`, `forget` and the properties may be used from any thread."""
+
+    def __init__(self, share: float = SHARE):
+        self.fates: Counter[tuple[str, Source, Fate]] = Counter()
+        self.seconds = dict.fromkeys(Work, 0.0)
+        self._share = share
+        self._allowance_s = 0.0
+        self._observatories: Mapping[str, Observatory] = {}
+        self._waiting: deque[Sample] = deque()
+        self._register = Register()
+        self._evaluation: Iterator[None] | None = None
+
+    def watch(self, model: LoadedModel, judge: Judge) -> None:
+        """From now on, look at the pictures of a model."""
+        observatory = Observatory.of(model, judge)
+        self._observatories = {**self._observatories, model.card.name: observatory}
+
+    def forget(self, model: str) -> None:
+        """It leaves, and may come back with other weights."""
+        self._observatories = {k: v for k, v in self._observatories.items() if k != model}
+
+    @property
+    def watched_models(self) -> tuple[str, ...]:
+        return tuple(self._observatories)
+
+    @property
+    def standings(self) -> Mapping[Series, Standing]:
+        """Of all models that are watched, and not of long ago."""
+        return {
+            series: standing
+            for series, standing in self._register.standings.items()
+            if series.model in self._observatories and not standing.is_stale
+        }
+
+    # On the engine thread
+
+    def see(
+        self, request: ImageRequest, pixels: Pixels, submitted_at: float, background: bool
+    ) -> None:
+        observatory = self._observatories.get(request.model)
+        watched, steps = request.watched, request.program.steps
+        if observatory is None or watched is None or steps > MAX_STEPS:
+            return
+        source = Source.CANARY if background else Source.LIVE
+        series = Series(request.model, watched.solver, steps, source)
+        sample = Sample(
+            series, observatory, watched.digest, request.class_label, pixels, submitted_at
+        )
+        if len(self._waiting) < MAX_WAITING and self._register.has_room_for(series):
+            self._waiting.append(sample)
+        else:
+            self._count(sample, Fate.DROPPED)
+
+    def after_step(self, duration_s: float, background: bool) -> None:
+        if background:
+            self.seconds[Work.CANARY] += duration_s
+        if not self._has_work:
+            self._allowance_s = min(0.0, self._allowance_s + self._share * duration_s)
+            return
+        self._allowance_s += self._share * duration_s
+        if self._allowance_s >= 0:
+            self._allowance_s -= self._slice()
+
+    def when_idle(self) -> bool:
+        if self._has_work:
+            self._slice()
+        return self._has_work
+
+    @property
+    def _has_work(self) -> bool:
+        return self._evaluation is not None or bool(self._waiting)
+
+    def _slice(self) -> float:
+        """Do a little of what there is to do. Returns the seconds that it took."""
+        started = time.monotonic()
+        try:
+            if self._evaluation is None:
+                self._judge()
+            elif next(self._evaluation, self) is self:
+                self._evaluation = None
+        except Exception:  # the figures may fail, the pictures must not
+            logger.exception("the pictures are not judged any more")
+            self._observatories, self._evaluation = {}, None
+            self._waiting.clear()
+        spent = time.monotonic() - started
+        self.seconds[Work.JUDGING] += spent
+        return spent
+
+    def _judge(self) -> None:
+        """The oldest few that wait, of one model."""
+        observatory = self._waiting[0].observatory
+        samples: list[Sample] = []
+        while self._waiting and self._waiting[0].observatory is observatory:
+            samples.append(self._waiting.popleft())
+            if len(samples) == IMAGES_AT_ONCE:
+                break
+        for sample, features in zip(samples, _features(observatory, samples), strict=True):
+            window = self._register.add(sample, features)
+            self._count(sample, Fate.DROPPED if window is None else Fate.JUDGED)
+            if window is not None and window.num_new >= EVALUATE_EVERY and not self._evaluation:
+                window.num_new = 0
+                self._evaluation = self._evaluate(observatory, sample.series, window)
+
+    def _evaluate(self, observatory: Observatory, series: Series, window: Window) -> Iterator[None]:
+        """In slices; at its end the series has a new reading, or none."""
+        reading = None
+        if window.is_enough:
+            estimate = yield from estimate_in_slices(
+                window.features(), window.labels(), window.weights(), observatory.distance
+            )
+            if estimate.is_finite:
+                reading = Reading(estimate.without_bias, estimate.margin)
+        self._register.tell(series, window, reading)
+
+    def _count(self, sample: Sample, fate: Fate) -> None:
+        self.fates[sample.series.model, sample.series.source, fate] += 1
+
+
+def _features(observatory: Observatory, samples: list[Sample]) -> torch.Tensor:
+    """(B, D) float32 on the host."""
+    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))  # (B, H, W, 3)
+    images = pixels.to(observatory.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return observatory.judge.features(images).float().cpu()

@@ -1,0 +1,192 @@
+"""Pictures go into an engine and a proxy comes out: does it see what is better and what broke?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from diffusion_core.classic import classical_table
+from diffusion_core.model import LoadedModel
+from diffusion_core.program import compile_program
+from diffusion_core.quality import Judge
+from service.engine.requests import ImageRequest, Watched
+from service.fid_proxy import register
+from service.fid_proxy.proxy import MAX_WAITING, Fate, FidProxy, Work
+from service.fid_proxy.register import Standing
+from service.fid_proxy.samples import Reading, Series, Source
+from tests.service.engine.conftest import HandCranked
+
+from .judged import NUM_FEATURES, damaged, judge_of, requests
+
+WINDOW = 8 * NUM_FEATURES
+
+
+@pytest.fixture(autouse=True)
+def _as_on_the_engine_thread() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def judge(tiny: LoadedModel) -> Judge:
+    return judge_of(tiny)
+
+
+@pytest.fixture
+def proxy(tiny: LoadedModel, judge: Judge) -> FidProxy:
+    watching = FidProxy()
+    watching.watch(tiny, judge)
+    return watching
+
+
+def make(model: LoadedModel, proxy: FidProxy, images: Sequence[ImageRequest]) -> None:
+    """Serve these images, and let the proxy have all the time it wants."""
+    engine = HandCranked([model], queue_rows=10_000, max_rows=16, spare_time=proxy)
+    for start in range(0, len(images), 16):
+        engine.submit(images[start : start + 16], lambda event: None)
+        engine.crank_until_idle()
+        while proxy.when_idle():
+            pass
+
+
+def standing(proxy: FidProxy, solver: str, steps: int) -> Standing:
+    return proxy.standings[Series("tiny", solver, steps, Source.LIVE)]
+
+
+def reading(proxy: FidProxy, solver: str, steps: int) -> Reading:
+    found = standing(proxy, solver, steps).reading
+    assert found is not None
+    return found
+
+
+def is_beyond(after: Reading, before: Reading) -> bool:
+    """Whether it has risen by more than both margins together."""
+    return after.distance - before.distance > np.hypot(after.margin, before.margin)
+
+
+def overshooting(model: LoadedModel, seeds: range) -> list[ImageRequest]:
+    """By another table under the same name: ab2 with weights three times too large."""
+    table = classical_table("ab2", "rectified-flow", 4)
+    weights = tuple(tuple(3 * weight for weight in row) for row in table.weights)
+    broken = replace(table, weights=weights)
+    made_by, watched = compile_program(broken, model.card.kind), Watched("ab2", broken.digest)
+    images = requests(model, "ab2", 4, seeds)
+    return [replace(image, program=made_by, watched=watched) for image in images]
+
+
+def test_a_damaged_model_raises_the_proxy_beyond_its_margin_within_half_a_window(
+    tiny: LoadedModel, proxy: FidProxy
+) -> None:
+    make(tiny, proxy, requests(tiny, "ab2", 4, range(WINDOW)))
+    before = reading(proxy, "ab2", 4)
+    make(damaged(tiny, 0.3), proxy, requests(tiny, "ab2", 4, range(1000, 1000 + WINDOW // 2)))
+    assert is_beyond(reading(proxy, "ab2", 4), before)
+
+
+def test_a_damaged_solver_raises_the_proxy_beyond_its_margin_within_one_window(
+    tiny: LoadedModel, proxy: FidProxy
+) -> None:
+    make(tiny, proxy, requests(tiny, "ab2", 4, range(WINDOW)))
+    before = reading(proxy, "ab2", 4)
+    make(tiny, proxy, overshooting(tiny, range(1000, 1000 + WINDOW)))
+    assert standing(proxy, "ab2", 4).previous == before
+    assert is_beyond(reading(proxy, "ab2", 4), before)
+
+
+def test_a_better_solver_lowers_the_proxy_beyond_its_margin_within_one_window(
+    tiny: LoadedModel, proxy: FidProxy
+) -> None:
+    make(tiny, proxy, overshooting(tiny, range(WINDOW)))
+    before = reading(proxy, "ab2", 4)
+    make(tiny, proxy, requests(tiny, "ab2", 4, range(1000, 1000 + WINDOW)))
+    assert is_beyond(before, reading(proxy, "ab2", 4))
+
+
+def test_there_is_no_value_below_the_minimum(tiny: LoadedModel, proxy: FidProxy) -> None:
+    few = 2 * NUM_FEATURES - 1
+    make(tiny, proxy, requests(tiny, "ab2", 2, range(few)))
+    found = standing(proxy, "ab2", 2)
+    assert (found.num_samples, found.reading) == (few, None)
+
+
+def test_pictures_of_one_class_are_no_value_however_many(
+    tiny: LoadedModel, proxy: FidProxy
+) -> None:
+    make(tiny, proxy, requests(tiny, "ab2", 2, range(0, 4 * WINDOW, 4)))
+    assert standing(proxy, "ab2", 2).reading is None
+
+
+def test_late_pictures_of_the_former_table_are_left_out(tiny: LoadedModel, proxy: FidProxy) -> None:
+    [image] = requests(tiny, "ab2", 2, range(1))
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    promoted = replace(image, watched=Watched("ab2", "promoted"))
+    for entry, submitted_at in ((image, 1e9), (promoted, 2e9), (image, 1.5e9), (promoted, 3e9)):
+        proxy.see(entry, pixels, submitted_at, False)
+        proxy.when_idle()
+    found = standing(proxy, "ab2", 2)
+    assert (found.maker[1], found.num_samples) == ("promoted", 2)
+
+
+def test_pictures_that_would_have_to_wait_are_dropped(tiny: LoadedModel, proxy: FidProxy) -> None:
+    [image] = requests(tiny, "ab2", 2, range(1))
+    for _ in range(MAX_WAITING + 5):
+        proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), 1e9, False)
+    assert proxy.fates["tiny", Source.LIVE, Fate.DROPPED] == 5
+
+
+def test_judging_keeps_within_its_share_of_the_time(
+    tiny: LoadedModel, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, now = FidProxy(share=0.01), [0.0]
+    proxy.watch(tiny, judge)
+
+    def features(observatory: object, samples: Sequence[object]) -> torch.Tensor:
+        now[0] += 0.005  # what a slice takes
+        return torch.zeros(len(samples), NUM_FEATURES)
+
+    monkeypatch.setattr("service.fid_proxy.proxy._features", features)
+    monkeypatch.setattr("service.fid_proxy.proxy.time.monotonic", lambda: now[0])
+    [image] = requests(tiny, "ab2", 2, range(1))
+    for _ in range(10_000):
+        proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), 1e9, False)
+        proxy.after_step(0.01, background=False)  # 100 s in all
+    assert 0.9 < proxy.seconds[Work.JUDGING] <= 1.0 + 0.005
+
+
+def test_what_nobody_asks_for_makes_room_and_no_more_series_are_held_than_that(
+    tiny: LoadedModel, proxy: FidProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(register, "MAX_SERIES", 2)
+    now = [0.0]
+    monkeypatch.setattr(register.time, "monotonic", lambda: now[0])
+    for solver in ("euler", "ab2", "ab3"):
+        [image] = requests(tiny, solver, 2, range(1))
+        proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), 0.0, False)
+        proxy.when_idle()
+    assert {series.solver for series in proxy.standings} == {"euler", "ab2"}
+    now[0] = register.STALE_S + 1
+    proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), now[0], False)
+    proxy.when_idle()
+    assert {series.solver for series in proxy.standings} == {"ab3"}
+
+
+def test_a_judge_that_fails_ends_the_figures_and_nothing_else(
+    tiny: LoadedModel, judge: Judge, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy = FidProxy()
+    proxy.watch(tiny, Judge(_Failing(), judge.reference))
+    make(tiny, proxy, requests(tiny, "ab2", 2, range(20)))
+    assert proxy.watched_models == ()
+    assert "not judged any more" in caplog.text
+
+
+class _Failing:
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no")
+
+    classify = features
+
+    def state_dict(self) -> dict[str, object]:
+        return {}
