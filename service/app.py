@@ -26,6 +26,7 @@ from .errors import ServiceError
 from .problems import problem_of, problem_of_http, problem_of_validation
 from .routes import generate, health, models, page, search_jobs, solvers
 from .routes.documentation import add_problem_schema, problems
+from .routes.examples import add_examples
 from .settings import Settings
 from .version import VERSION
 
@@ -40,6 +41,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         add_problem_schema(document)
+        add_examples(document)
         return document
 
 
