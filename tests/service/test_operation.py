@@ -17,6 +17,13 @@ METRICS = {
     "fewstep_engine_queue_rows",
     "fewstep_engine_lanes",
     "fewstep_engine_row_limit",
+    "fewstep_engine_oldest_wait_seconds",
+    "fewstep_ready",
+    "fewstep_champion_version",
+    "fewstep_fid_proxy",
+    "fewstep_fid_proxy_margin",
+    "fewstep_fid_proxy_samples",
+    "fewstep_search_duration_seconds",
     "fewstep_search_jobs",
     "fewstep_search_loss",
 }
