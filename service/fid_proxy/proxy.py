@@ -38,7 +38,8 @@ class Work(StrEnum):
     """What the engine's time was spent on."""
 
     CANARY = "canary"
-    JUDGING = "judging"
+    JUDGING = "judging"  # between steps
+    IDLE_JUDGING = "idle_judging"  # when there was nothing else to do
 
 
 class FidProxy:
@@ -103,18 +104,18 @@ class FidProxy:
             return
         self._allowance_s += self._share * duration_s
         if self._allowance_s >= 0:
-            self._allowance_s -= self._slice()
+            self._allowance_s -= self._slice(Work.JUDGING)
 
     def when_idle(self) -> bool:
         if self._has_work:
-            self._slice()
+            self._slice(Work.IDLE_JUDGING)
         return self._has_work
 
     @property
     def _has_work(self) -> bool:
         return self._evaluation is not None or bool(self._waiting)
 
-    def _slice(self) -> float:
+    def _slice(self, work: Work) -> float:
         """Do a little of what there is to do. Returns the seconds that it took."""
         started = time.monotonic()
         try:
@@ -127,7 +128,7 @@ class FidProxy:
             self._observatories, self._evaluation = {}, None
             self._waiting.clear()
         spent = time.monotonic() - started
-        self.seconds[Work.JUDGING] += spent
+        self.seconds[work] += spent
         return spent
 
     def _judge(self) -> None:
