@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from opentelemetry import trace
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -28,6 +29,7 @@ from .routes import generate, health, models, page, search_jobs, solvers
 from .routes.documentation import add_problem_schema, problems
 from .routes.examples import add_examples
 from .settings import Settings
+from .tracing import open_tracing, telemetry
 from .version import VERSION
 
 ROUTERS = tuple(
@@ -46,20 +48,28 @@ class Application(FastAPI):
 
 
 def create_app(settings: Settings, open_parts: OpenServices = open_services) -> FastAPI:
-    """Everything under one roof; the parts open when the server starts and close when it stops."""
+    """Everything under one roof; the parts open when the server starts and close when it stops.
+
+    Raises SettingInvalid where traces are asked for and cannot be made.
+    """
+    tracer_provider = open_tracing(settings.traces_url)
+    tracer = trace.get_tracer("fewstep", VERSION, tracer_provider)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_parts(settings) as services:
             app.state.services = services
             yield
+        if tracer_provider is not None:
+            tracer_provider.shutdown()
 
     app = Application(
         title="fewstep",
         summary="Images from diffusion models in as few network evaluations as possible.",
         version=VERSION,
         lifespan=lifespan,
-        middleware=[Middleware(Border, api_keys=settings.api_keys)],
+        middleware=[Middleware(Border, api_keys=settings.api_keys, tracer=tracer)],
+        telemetry=telemetry(tracer_provider),
         redirect_slashes=False,
         docs_url=None,  # our own, in routes/page.py: the framework's loads from other hosts
         redoc_url=None,

@@ -48,6 +48,12 @@ class Settings(CommonSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="text, or json for one object a line"
     )
+    traces_url: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="OpenTelemetry collector that gets a trace of every request, such as "
+        "http://127.0.0.1:4318/v1/traces; needs the extra `tracing`",
+    )
     api_keys: Names = Field(
         (), repr=False, description="keys that clients must show, with commas; default: none needed"
     )

@@ -3,9 +3,9 @@
 import re
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import NoOpTracer, Tracer
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
@@ -24,19 +24,21 @@ class RequestContext:
     """Made at the border; the routes fill in what they learn."""
 
     id: str
+    tracer: Tracer = field(default_factory=NoOpTracer)  # for spans below the request's own
     started_at: float = field(default_factory=time.monotonic)
     status: int | None = None  # None until an answer begins
     model: str | None = None
     steps: int | None = None
     solver: str | None = None
     outcome: Outcome | None = None  # where the status does not tell
-    parts_ms: Mapping[str, float] = field(default_factory=dict)  # what took how long
+    trace_id: str | None = None  # 32 hexadecimal digits, where traces are kept
+    parts_ms: dict[str, float] = field(default_factory=dict)  # what took how long, in order
 
     @classmethod
-    def of(cls, headers: Headers) -> "RequestContext":
+    def of(cls, headers: Headers, tracer: Tracer) -> "RequestContext":
         """Takes the client's id over if it is sane, else makes one up."""
         given = headers.get(REQUEST_ID, "")
-        return cls(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex)
+        return cls(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex, tracer)
 
     @property
     def spent_ms(self) -> float:

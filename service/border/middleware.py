@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from opentelemetry.trace import Tracer
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,7 @@ from ..errors import ServiceError
 from ..log import log_request
 from ..metrics import Outcome
 from ..problems import problem_of
+from ..tracing import current_trace_id, tell_span
 from .body import check_announced, check_type, read_body, replay
 from .context import CONTEXT, REQUEST_ID, RequestContext, services_in
 from .keys import OPEN_PATHS, check_key
@@ -30,20 +32,23 @@ CANCELLED_STATUS = 499
 class Border:
     """ASGI middleware around all routes."""
 
-    def __init__(self, app: ASGIApp, api_keys: Sequence[str]):
+    def __init__(self, app: ASGIApp, api_keys: Sequence[str], tracer: Tracer):
         self.app = app
         self.api_keys = api_keys
+        self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        context = scope[CONTEXT] = RequestContext.of(headers)
+        context = scope[CONTEXT] = RequestContext.of(headers, self.tracer)
+        context.trace_id = current_trace_id()
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
+                tell_span(context)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (REQUEST_ID.encode(), context.id.encode()),
@@ -80,6 +85,7 @@ class Border:
 def _log(scope: Scope, context: RequestContext) -> None:
     fields = {
         "id": context.id,
+        "trace": context.trace_id,
         "method": scope["method"],
         "path": scope["path"],
         "status": CANCELLED_STATUS if context.status is None else context.status,

@@ -15,6 +15,7 @@ from ..engine.stream import gathered
 from ..errors import ServiceError
 from ..metrics import Outcome
 from ..png import encode
+from ..tracing import add_parts
 from .order import Order
 
 INLINE_PIXELS = 128 * 128  # above, encoding takes milliseconds and moves to a thread
@@ -25,7 +26,7 @@ async def answer_json(request: Request, order: Order) -> Response:
     images = await _images(request, order)
     context = context_of(request)
     pictures = [await image_answer(order, image) for image in images]
-    spent = timing(context, images)
+    spent = timing(context)
     answer = GenerateAnswer(
         id=context.id,
         model=order.model.card.name,
@@ -45,7 +46,6 @@ async def answer_png(request: Request, order: Order) -> Response:
     """The one picture."""
     images = await _images(request, order)
     png = await encode_image(order, images[0])
-    timing(context_of(request), images)
     version = order.solver.version
     headers = {
         "X-Solver": order.solver.name + (f"/{version}" if version is not None else ""),
@@ -75,15 +75,22 @@ async def encode_image(order: Order, image: ImageDone) -> bytes:
     return await asyncio.to_thread(encode, image.pixels, provenance)
 
 
-def timing(context: RequestContext, images: Sequence[ImageDone]) -> Timing:
-    """Of several images the longest of each part; the answer's header gets it from the context."""
-    parts = {
+def timing(context: RequestContext) -> Timing:
+    """Up to now, of a request whose images were noted."""
+    return Timing(**context.parts_ms, total=context.spent_ms)
+
+
+def note_images(context: RequestContext, images: Sequence[ImageDone]) -> None:
+    """The images are there: what took how long, of several the longest of each part.
+
+    The answer, its header and the trace get it from the context.
+    """
+    context.parts_ms = {
         "queue": _ms(max(image.queue_s for image in images)),
         "sampling": _ms(max(image.sampling_s for image in images)),
         "decode": _ms(max(image.decode_s for image in images)),
     }
-    context.parts_ms = parts
-    return Timing(**parts, total=context.spent_ms)
+    add_parts(context.tracer, context.parts_ms)
 
 
 async def _images(request: Request, order: Order) -> list[ImageDone]:
@@ -91,10 +98,12 @@ async def _images(request: Request, order: Order) -> list[ImageDone]:
     engine = services_of(request).engine
     try:
         with gathered(engine, order.image_requests(Report.NOTHING)) as images:
-            return await unless_hung_up(request, images)
+            done = await unless_hung_up(request, images)
     except ServiceError as error:
         context_of(request).outcome = Outcome.of_error(error)
         raise
+    note_images(context_of(request), done)
+    return done
 
 
 def _ms(seconds: float) -> float:

@@ -23,7 +23,7 @@ from ..metrics import Outcome
 from ..png import encode
 from ..problems import problem_of
 from ..server_sent_events import Feed, FeedResponse, told, written
-from .delivery import image_answer, solver_used, timing
+from .delivery import image_answer, note_images, solver_used, timing
 from .order import Order
 
 
@@ -73,7 +73,9 @@ class Story:
                 return written("error", {"index": event.index, "problem": problem})
 
     def end(self) -> bytes:
-        spent = timing(self._context, self._done).model_dump() if self._done else None
+        if self._done:
+            note_images(self._context, self._done)
+        spent = timing(self._context).model_dump() if self._done else None
         return written(
             "done",
             {
