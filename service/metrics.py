@@ -107,12 +107,14 @@ class Metrics:
             "fewstep_images", "Images made.", ("model",), registry=registry
         )  # fmt: skip
         self._of: dict[str, ModelMetrics] = {}
+        self._count_outcomes(UNKNOWN)
         for name in models:
             self.add_model(name)
 
     def add_model(self, name: str) -> None:
         """Count what this model does, too; what was counted before is kept."""
         self.models.add(name)
+        self._count_outcomes(name)
         self._of[name] = ModelMetrics(
             queue_wait=self._queue_wait.labels(name),
             step_duration=self._step_duration.labels(name),
@@ -120,6 +122,11 @@ class Metrics:
             evaluations=self._evaluations.labels(name),
             images=self._images.labels(name),
         )
+
+    def _count_outcomes(self, model: str) -> None:
+        """From zero on: a rate does not see the jump with which a series begins."""
+        for outcome in Outcome:
+            self._requests.labels(model, outcome.value)
 
     def watch(self, engine: "WatchedEngine") -> None:
         """Read the gauges from this engine at every scrape."""

@@ -170,6 +170,13 @@ def test_a_sane_request_id_is_kept_and_another_replaced(http: httpx.Client) -> N
         assert len(answer.headers["x-request-id"]) == 32
 
 
+def test_no_outcome_is_missing_before_it_happens(http: httpx.Client) -> None:
+    told = http.get("/metrics").text
+    for model in ("tiny", "unknown"):
+        for outcome in ("ok", "cancelled", "invalid", "rejected", "timeout", "error"):
+            assert f'fewstep_requests_total{{model="{model}",outcome="{outcome}"}}' in told
+
+
 def test_requests_are_counted_by_how_they_end(http: httpx.Client, server: Live) -> None:
     def count(outcome: str, model: str) -> float:
         return server.metric(f'fewstep_requests_total{{model="{model}",outcome="{outcome}"}}')
