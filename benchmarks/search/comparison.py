@@ -67,10 +67,11 @@ def compare(bench: Bench, cells: Sequence[Cell], steps: int, console: Console) -
     searched_tables = [Contender(entry.cell.name, entry.table) for entry in found]
     classical = classical_contenders(bench.problem.kind, steps, with_uniform_lambda=True)
     published = published_contenders(bench.problem.kind, steps)
-    others = [*classical, *published, *_long(bench)]
+    teacher, converged = _at(bench, *TEACHER_OF_THE_PAPER), _at(bench, *CONVERGED)
+    others = [*classical, *published, teacher, converged]
     first = _measure(bench, [*searched_tables, *others], bench.first_heat, console)
     best = _best_names([contender.name for contender in classical], first.measured)
-    finalists = [c for c in others if c not in classical or c.name in best]
+    finalists = [c for c in classical if c.name in best] + [*published, converged]
     final = _measure(bench, [*searched_tables, *finalists], bench.final, console)
     figures = figures_of(found, first.measured, final.measured)
     return Result(
@@ -121,13 +122,10 @@ def _measure(
     return Heat(dict(zip(names, evaluation.measurements, strict=True)), evaluation)
 
 
-def _long(bench: Bench) -> list[Contender]:
-    """The paper's teacher and the converged solution."""
-    schedule = bench.problem.kind.schedule
-    return [
-        Contender(f"{name} at {count}", classical_table(name, schedule, count))
-        for name, count in (TEACHER_OF_THE_PAPER, CONVERGED)
-    ]
+def _at(bench: Bench, name: str, count: int) -> Contender:
+    """A classical solver at another number of evaluations."""
+    table = classical_table(name, bench.problem.kind.schedule, count)
+    return Contender(f"{name} at {count}", table)
 
 
 def _best_names(names: Sequence[str], measured: Mapping[str, Measurement]) -> set[str]:
