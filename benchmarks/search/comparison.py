@@ -24,10 +24,12 @@ from search_jobs.evaluate import (
     published_contenders,
 )
 from search_jobs.search import Critic, Problem
+from search_jobs.spec import Objective
 
 from ..results import Result
 from .cells import Cell, Searched, searched
 from .figures import figures_of, targets_of
+from .matching import fewest
 
 ABOUT = (
     "Tables of equal numbers of network evaluations on the bundled model, from the same held-out "
@@ -74,6 +76,7 @@ def compare(bench: Bench, cells: Sequence[Cell], steps: int, console: Console) -
     finalists = [c for c in classical if c.name in best] + [*published, converged]
     final = _measure(bench, [*searched_tables, *finalists], bench.final, console)
     figures = figures_of(found, first.measured, final.measured)
+    figures |= _evaluations_to_match(bench, found, classical, first, steps, console)
     return Result(
         name=_name("compare", bench, steps),
         about=ABOUT,
@@ -120,6 +123,39 @@ def _measure(
     evaluation = evaluate(bench.subject, contenders, plan, bench.work / "measured", Meter())
     names = [contender.name for contender in contenders]
     return Heat(dict(zip(names, evaluation.measurements, strict=True)), evaluation)
+
+
+def _evaluations_to_match(
+    bench: Bench,
+    found: Sequence[Searched],
+    classical: Sequence[Contender],
+    first: Heat,
+    steps: int,
+    console: Console,
+) -> dict[str, float]:
+    """How many the classical solver nearest to the converged solution needs to be as near."""
+    rmse = {
+        name: measurement.estimates[Metric.ENDPOINT_RMSE].value
+        for name, measurement in first.measured.items()
+        if Metric.ENDPOINT_RMSE in measurement.estimates
+    }
+    best = min((c.name for c in classical if c.name in rmse), key=lambda name: rmse[name])
+
+    def error_at(count: int) -> float:
+        contender = _at(bench, best, count)
+        heat = _measure(bench, [contender], bench.first_heat, console)
+        return heat.measured[contender.name].estimates[Metric.ENDPOINT_RMSE].value
+
+    needed = {
+        entry.cell.name: fewest(error_at, rmse[entry.cell.name], steps)
+        for entry in found
+        if entry.cell.objective is Objective.ENDPOINT and not entry.cell.variant
+    }
+    return {
+        f"evaluations of {best} for the RMSE of {name}": count
+        for name, count in needed.items()
+        if count is not None
+    }
 
 
 def _at(bench: Bench, name: str, count: int) -> Contender:
