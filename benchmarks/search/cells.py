@@ -53,11 +53,9 @@ class Searched:
     facts: dict[str, Any]
 
 
-VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
-    "": lambda recipe: recipe,
-    "lr-0.003": lambda recipe: replace(recipe, learning_rate=0.003),
-    "lr-0.01": lambda recipe: replace(recipe, learning_rate=0.01),
-    "lr-0.06": lambda recipe: replace(recipe, learning_rate=0.06),
+Change = Callable[[Recipe], Recipe]
+
+LEFT_OUT: dict[str, Change] = {
     "no-average": lambda recipe: replace(recipe, average_decay=None),
     "no-warmup": lambda recipe: replace(recipe, warmup=0.0),
     "no-clipping": lambda recipe: replace(recipe, max_gradient_norm=None),
@@ -66,6 +64,26 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "no-carry": lambda recipe: replace(recipe, free=recipe.free - {"carry"}),
     "euler-base": lambda recipe: replace(recipe, base="euler"),
     "uniform-start": lambda recipe: replace(recipe, try_starts=False),
+}
+
+
+def unfitted(recipe: Recipe) -> Recipe:
+    return replace(recipe, fit_starts=False)
+
+
+def _unfitted_and(change: Change) -> Change:
+    return lambda recipe: change(unfitted(recipe))
+
+
+VARIANTS: dict[str, Change] = {
+    "": lambda recipe: recipe,
+    "unfitted": unfitted,
+    # One at a time from the recipe as it was before starts were fitted.
+    **{f"unfitted-{name}": _unfitted_and(change) for name, change in LEFT_OUT.items()},
+    **LEFT_OUT,
+    "lr-0.003": lambda recipe: replace(recipe, learning_rate=0.003),
+    "lr-0.01": lambda recipe: replace(recipe, learning_rate=0.01),
+    "lr-0.06": lambda recipe: replace(recipe, learning_rate=0.06),
     "teacher-128": lambda recipe: replace(recipe, teacher_samples=128),
     "teacher-256": lambda recipe: replace(recipe, teacher_samples=256),
     "batch-8": lambda recipe: replace(recipe, batch_size=8),
@@ -74,10 +92,7 @@ VARIANTS: dict[str, Callable[[Recipe], Recipe]] = {
     "lion": lambda recipe: replace(recipe, constant_sign_steps=True, learning_rate=0.01),
 }
 
-LEFT_OUT = (
-    "", "no-average", "no-warmup", "no-clipping", "no-node-times", "no-row-sums", "no-carry",
-    "euler-base", "uniform-start",
-)  # fmt: skip
+ABLATION = ("", "unfitted", *(f"unfitted-{name}" for name in LEFT_OUT))
 
 
 def searched(

@@ -17,7 +17,7 @@ from search_jobs.search import Problem
 from search_jobs.spec import Method, Objective
 
 from ..results import RESULTS
-from .cells import DEFAULT_MODEL, LEFT_OUT, VARIANTS, Cell
+from .cells import ABLATION, DEFAULT_MODEL, VARIANTS, Cell
 from .comparison import Bench, ablate, compare
 
 ABLATION_BUDGET = 60_000
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_integers, default=[0], metavar="N,…")
     parser.add_argument("--objectives", type=_objectives, default=list(Objective), metavar="NAME,…")
     parser.add_argument(
-        "--variants", type=_variants, default=list(LEFT_OUT), metavar="NAME,…",
+        "--variants", type=_variants, default=list(ABLATION), metavar="NAME,…",
         help=f"of {', '.join(name or 'default' for name in VARIANTS)}",
     )  # fmt: skip
     parser.add_argument("--plus-budget", type=int, default=120_000)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from ..errors import SearchRefused
 from ..spec import DEFAULT_BUDGETS, Method
 from ..spec import Objective as Aim
 from .descent import Descended, Descent, Watch, is_begun
+from .fitting import fitted, fitting_cost
 from .objectives import (
     Batches,
     Critic,
@@ -33,7 +35,7 @@ from .teacher import Teacher, Tick
 
 PAPER_SCHEDULES = {"rectified-flow": "rectified-flow", "vp": "vp", "ddpm": "vp"}
 PAPER_TEACHERS = {"rectified-flow": "euler", "vp": "ddim"}
-TEACHER_SHARE, TRIAL_SHARE = 0.25, 0.1  # of a budget, at most
+TEACHER_SHARE, TRIAL_SHARE = 0.25, 0.15  # of a budget, at most
 
 
 def search(
@@ -102,12 +104,24 @@ def _start(
     begun  the checkpoint holds what the search started with: nothing is tried again
     """
     candidates = starts(aim.problem.kind.schedule, steps, known)
-    num_tried = int(TRIAL_SHARE * budget) // aim.trial_cost(steps) if recipe.try_starts else 0
-    candidates = candidates[: max(1, num_tried)]
-    if len(candidates) == 1:
+    price = aim.trial_cost(steps)
+    if recipe.fit_starts:  # every one is tried as it is, and fitted
+        price = 2 * price + fitting_cost(steps)
+    num_paid = int(TRIAL_SHARE * budget) // price if recipe.try_starts else 0
+    candidates = candidates[: max(1, num_paid)]
+    if len(candidates) == 1 and not recipe.fit_starts:
         return candidates[0], 0
-    cost = len(candidates) * aim.trial_cost(steps)
-    return (candidates[0] if begun else choose(candidates, aim.trial, aim.batches.shard)), cost
+    cost = len(candidates) * price
+    if begun:
+        return candidates[0], cost
+    shard = aim.batches.shard
+    if recipe.fit_starts:
+        candidates += shard.map(partial(_fitted, aim.problem), candidates)
+    return choose(candidates, aim.trial, shard), cost
+
+
+def _fitted(problem: Problem, start: Start) -> Start:
+    return Start(f"{start.name}, fitted", fitted(problem, start.coefficients))
 
 
 def affordable(recipe: Recipe, budget: int) -> Recipe:

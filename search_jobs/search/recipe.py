@@ -32,6 +32,7 @@ class Recipe:
     free: frozenset[str] = frozenset({"nodes", "rows", "carry"})  # parts beyond the paper's space
     base: str | None = None  # of the space; None takes the schedule's
     try_starts: bool = True  # published and known tables; else the base solver at uniform times
+    fit_starts: bool = False  # their weights to the ODE's path, in closed form, as further starts
     rematerialise: bool = False
 
     def optimizer(self, space: nn.Module) -> torch.optim.Optimizer:
@@ -49,7 +50,7 @@ class Recipe:
         return self.learning_rate * warm * max(0.01, cosine)
 
 
-ENDPOINT = Recipe()
+ENDPOINT = Recipe(fit_starts=True)
 DISTRIBUTION = Recipe(batch_size=24, learning_rate=0.01)  # its gradients are noisier
 PAPER = Recipe(
     batch_size=32,
