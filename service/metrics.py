@@ -14,7 +14,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .engine.engine import EngineStats
+from .engine.stats import EngineStats
 from .errors import ImageFailed, status_of
 from .readiness import ReadyEngine, is_ready
 

@@ -3,7 +3,7 @@
 import time
 from typing import Protocol
 
-from .engine.engine import EngineStats
+from .engine.stats import EngineStats
 from .errors import Draining, NotReady, ServiceError
 
 FRESH_S = 10.0  # a step so recent shows that the engine works

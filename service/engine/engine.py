@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -26,73 +25,26 @@ from ..errors import (
     Cancelled,
     DeadlineMissed,
     Draining,
-    EngineFault,
-    ImageFailed,
     NotResident,
-    OutOfMemory,
     ServiceError,
 )
+from .failures import diverged, is_out_of_memory, public
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
-from .requests import EngineEvent, ImageDone, ImageLost, ImageRequest, StepDone
-from .scheduler import Lane, Scheduler, StepBatch
+from .requests import ImageDone, ImageLost, ImageRequest, StepDone
+from .scheduler import Scheduler, StepBatch
 from .spare_time import NothingToDo, SpareTimeWork
+from .stats import EngineStats
+from .submission import ImageLane, Notify, Submission, image_lanes, slot_of
 from .warm_up import best_row_count, forward_zeros, timed_forward
 
 logger = logging.getLogger(__name__)
 
-Notify = Callable[[EngineEvent], None]
 Command = Callable[[], None]
 T = TypeVar("T")
 
 ALIVE_CHECK_S = 1.0  # how often whoever waits for the engine looks whether it is still there
-
-
-@dataclass(eq=False)
-class ImageLane(Lane):
-    """A lane with its request, its place in the bank, and whom to tell."""
-
-    request: ImageRequest = field(kw_only=True)
-    submission: "Submission" = field(kw_only=True)
-    index: int = field(kw_only=True)  # of the image in its submission
-    submitted_at: float = field(kw_only=True)
-    started_at: float = field(default=0.0, init=False)
-    sampled_at: float = field(default=0.0, init=False)
-    slot: int | None = field(default=None, init=False)  # none before the first step
-
-    def notify(self, event: EngineEvent) -> None:
-        self.submission.notify(event)
-
-
-@dataclass(frozen=True)
-class EngineStats:
-    """What the engine looks like from outside, at one moment."""
-
-    queued_rows: int  # network rows times remaining steps, of all images
-    lanes: int  # images between their first and last step
-    waiting: int  # images before their first step
-    row_limits: dict[str, int]
-    seconds_per_row: float
-    steps: int
-    network_evaluations: int
-    last_step_at: float | None  # time.monotonic()
-    draining: bool
-
-
-class Submission:
-    """Images submitted together."""
-
-    def __init__(self, engine: "Engine", notify: Notify):
-        self.notify = notify
-        self.cancelled = False
-        self._engine = engine
-
-    def cancel(self) -> None:
-        """Give up what is not finished; its lanes are free at the next step. Thread-safe."""
-        if not self.cancelled:
-            self.cancelled = True
-            self._engine.forget(self)
 
 
 class Engine:
@@ -171,7 +123,7 @@ class Engine:
     def _submit(
         self, images: Sequence[ImageRequest], notify: Notify, background: bool
     ) -> Submission:
-        submission = Submission(self, notify)
+        submission = Submission(notify, self.forget)
         now = time.monotonic()
         lanes = [
             ImageLane(
@@ -232,7 +184,7 @@ class Engine:
         """How long the image before its first step has waited that came first; 0 where none is."""
         came = [
             lane.submitted_at
-            for lane in _image_lanes(self._scheduler.lanes)
+            for lane in image_lanes(self._scheduler.lanes)
             if lane.slot is None and not lane.background
         ]
         return time.monotonic() - min(came) if came else 0.0
@@ -328,20 +280,20 @@ class Engine:
             self._shed(batch, error)
             return
         now = time.monotonic()
-        for lane in _image_lanes(self._scheduler.retire(batch)):
+        for lane in image_lanes(self._scheduler.retire(batch)):
             lane.sampled_at = now
             self._undecoded.append(lane)
 
     def _advance(self, batch: StepBatch) -> None:
         bank = self._banks[batch.model]
         started = time.monotonic()
-        lanes = _image_lanes(batch.lanes)
+        lanes = image_lanes(batch.lanes)
         for lane in lanes:
             if lane.slot is None:
                 lane.slot = bank.admit(lane.request)
                 lane.started_at = started
                 self._background_lanes += lane.background
-        steps = [LaneStep(_slot(lane), lane.request, lane.step) for lane in lanes]
+        steps = [LaneStep(slot_of(lane), lane.request, lane.step) for lane in lanes]
         previews = bank.advance(steps, batch.pad_to)
         self._account(batch, time.monotonic() - started)
         for lane, preview in zip(lanes, previews, strict=True):
@@ -375,7 +327,7 @@ class Engine:
     def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
         """Decode lanes that are done, and hand the pictures out."""
         try:
-            pictures = bank.finish([_slot(lane) for lane in lanes])
+            pictures = bank.finish([slot_of(lane) for lane in lanes])
         except Exception as error:
             if is_out_of_memory(error) and len(lanes) > 1:
                 half = len(lanes) // 2
@@ -385,13 +337,16 @@ class Engine:
             logger.exception("%d images of %s were not decoded", len(lanes), lanes[0].model)
             for lane in lanes:
                 self._release(lane)
-                lane.notify(ImageLost(lane.index, _public(error)))
+                lane.notify(ImageLost(lane.index, public(error)))
             return
         now = time.monotonic()
         for lane, pixels in zip(lanes, pictures, strict=True):
             self._release(lane)
             if pixels is None:
-                _tell_diverged(lane)
+                loss = diverged(lane.request)
+                # For the log, too: where it happens to every image, the model is broken.
+                logger.warning("%s: %s", lane.model, loss)
+                lane.notify(ImageLost(lane.index, loss))
                 continue
             queue_s = lane.started_at - lane.submitted_at
             sampling_s = lane.sampled_at - lane.started_at
@@ -409,12 +364,12 @@ class Engine:
 
     @property
     def _under_way(self) -> list[ImageLane]:
-        return [*_image_lanes(self._scheduler.lanes), *self._undecoded]
+        return [*image_lanes(self._scheduler.lanes), *self._undecoded]
 
     def _lose_expired(self) -> None:
         now = time.monotonic()
         late = [lane for lane in self._undecoded if lane.is_late(now)]
-        for lane in [*_image_lanes(self._scheduler.expired(now)), *late]:
+        for lane in [*image_lanes(self._scheduler.expired(now)), *late]:
             self._lose(lane, DeadlineMissed(f"the deadline passed at step {lane.step}"))
 
     def _lose_submission(self, submission: Submission) -> None:
@@ -444,7 +399,7 @@ class Engine:
 
     def _shed(self, batch: StepBatch, error: Exception) -> None:
         """A step failed. Lose the newest half where memory ran out, else the whole batch."""
-        lanes = sorted(_image_lanes(batch.lanes), key=lambda lane: lane.submitted_at)
+        lanes = sorted(image_lanes(batch.lanes), key=lambda lane: lane.submitted_at)
         if is_out_of_memory(error):
             limit = self._scheduler.halve_row_limit(batch.model)
             logger.error("out of memory at %d rows of %s; now %d", batch.rows, batch.model, limit)
@@ -454,7 +409,7 @@ class Engine:
         else:
             logger.error("a step of %s failed", batch.model, exc_info=error)
         for lane in lanes:
-            self._lose(lane, _public(error))
+            self._lose(lane, public(error))
 
     def _probe(self, done: threading.Event) -> None:
         try:
@@ -471,38 +426,3 @@ class Engine:
         for lane in self._under_way:
             self._lose(lane, Draining("the server stopped before this image was done"))
         self._stopped = True
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: CUDA says so by type, the CPU allocator by its text."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _public(error: Exception) -> ServiceError:
-    """What the client is told."""
-    if is_out_of_memory(error):
-        return OutOfMemory("the device ran out of memory; try again later")
-    return EngineFault("the engine failed at this image")
-
-
-def _tell_diverged(lane: ImageLane) -> None:
-    image = lane.request
-    error = ImageFailed(
-        "the values of this image are no longer finite: the sampling diverges with this solver "
-        f"({lane.steps} steps, guidance scale {image.guidance_scale:g}, seed {image.seed})"
-    )
-    # For the log, too: where it happens to every image, the model is broken.
-    logger.warning("%s: %s", lane.model, error)
-    lane.notify(ImageLost(lane.index, error))
-
-
-def _image_lanes(lanes: Sequence[Lane]) -> list[ImageLane]:
-    """The scheduler handles plain lanes; every lane of this engine is an ImageLane."""
-    return [lane for lane in lanes if isinstance(lane, ImageLane)]
-
-
-def _slot(lane: ImageLane) -> int:
-    assert lane.slot is not None, "a stepping lane has a slot"
-    return lane.slot

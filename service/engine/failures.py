@@ -1,0 +1,28 @@
+"""What went wrong with an image, in words for the client."""
+
+import torch
+
+from ..errors import EngineFault, ImageFailed, OutOfMemory, ServiceError
+from .requests import ImageRequest
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: CUDA says so by type, the CPU allocator by its text."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def public(error: Exception) -> ServiceError:
+    """What the client is told."""
+    if is_out_of_memory(error):
+        return OutOfMemory("the device ran out of memory; try again later")
+    return EngineFault("the engine failed at this image")
+
+
+def diverged(image: ImageRequest) -> ImageFailed:
+    """Its values are no longer finite."""
+    return ImageFailed(
+        "the values of this image are no longer finite: the sampling diverges with this solver "
+        f"({image.program.steps} steps, guidance scale {image.guidance_scale:g}, seed {image.seed})"
+    )

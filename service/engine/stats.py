@@ -1,0 +1,18 @@
+"""What the engine looks like from outside."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """At one moment."""
+
+    queued_rows: int  # network rows times remaining steps, of all images
+    lanes: int  # images between their first and last step
+    waiting: int  # images before their first step
+    row_limits: dict[str, int]
+    seconds_per_row: float
+    steps: int
+    network_evaluations: int
+    last_step_at: float | None  # time.monotonic()
+    draining: bool
