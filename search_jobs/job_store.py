@@ -257,6 +257,13 @@ class JobStore:
             rows = connection.execute(query.order_by(jobs.c.created_at, jobs.c.id))
             return [Waiting(row.id, row.token) for row in rows]
 
+    def keep(self, job_id: str, holder: str) -> None:
+        """Hold the lease of a worker's running job for longer; nothing where it is not its own."""
+        with self.database.writing() as connection:
+            row = job_row(connection, job_id)
+            if row.state == JobState.RUNNING and row.holder == holder:
+                writes.change(connection, job_id, {"lease_until": now(connection) + self.lease})
+
     def is_lost(self, job_id: str, holder: str) -> bool:
         """Whether a worker has no business with a job any more: it has ended, or another has it."""
         query = select(jobs.c.state, jobs.c.holder).where(jobs.c.id == job_id)

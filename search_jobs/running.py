@@ -1,10 +1,7 @@
 """A worker is put together from its settings, runs, and is taken apart."""
 
 import logging
-import os
-import sys
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 from time import sleep
 
 from redis import Redis, RedisError
@@ -26,7 +23,6 @@ logger = logging.getLogger(__name__)
 BEAT_S = 2  # between two heartbeats of a running job
 WORKER_TTL_S = 20  # RQ blocks for this less 15 seconds, and looks after itself in between
 TIDY_S = 30
-NICENESS = 15
 
 
 def run_worker(settings: WorkerSettings, worker_class: type[SearchWorker] = SearchWorker) -> bool:
@@ -34,7 +30,6 @@ def run_worker(settings: WorkerSettings, worker_class: type[SearchWorker] = Sear
 
     Raises BrokerUnavailable, StoreError.
     """
-    yield_to_others()
     with ExitStack() as closing:
         broker = closing.enter_context(Broker.open(settings.redis_url, settings.home))
         store = open_patiently(settings.database)
@@ -75,15 +70,3 @@ def wait_for(redis: Redis) -> None:
                 logger.warning("waiting for Redis: %s", error)
             said = True
         sleep(0.5)
-
-
-def yield_to_others() -> None:
-    """Serving on the same cores comes first.
-
-    Where the kernel groups processes by session (sched_autogroup), the priority counts within the
-    session only; a worker that leads its own lowers that, too.
-    """
-    os.nice(max(0, NICENESS - os.nice(0)))
-    if sys.platform == "linux" and os.getsid(0) == os.getpid():
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICENESS))

@@ -3,13 +3,14 @@
 RQ's worker, made to outlive Redis and to let go of nothing:
 
 - The process of a job knows nothing of Redis: it is told the job's id and asks the database.
+- That process works at low priority, since serving on the same cores comes first. The worker does
+  not, and holds the lease for it: it may wait long for its turn.
 - It ends with the worker (tied.py); its lease runs out, and the job is queued again. Where only
   that process ended, the worker frees the job at once.
 - A cancelled job's process is given a moment to see it, then it is killed, wherever it is.
 - SIGTERM or SIGINT: the running job is handed back, and continues from its checkpoint elsewhere.
 - While Redis is away a running job goes on. RQ's own recovery is not used: it knows of leases and
   results only what Redis remembers.
-- It works at low priority: serving on the same cores comes first.
 """
 
 import logging
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_TTL_S = 10  # a job whose worker has not been heard of for so long is nobody's in Redis
 LOOK_S = 0.3  # between two looks whether the running job is still ours
+KEEP_S = 1.0  # between two renewals of its lease
 GRACE_S = 0.9  # for its process to see that it is not
 
 
@@ -72,11 +74,11 @@ class SearchWorker(Worker):
             self._leave(job.search_job_id)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Start the process of a job, in a group of its own: Ctrl+C does not reach it."""
+        """Start the process of a job, in a session of its own: Ctrl+C does not reach it."""
         assert isinstance(job, Message)
         tie = (sys.executable, "-I", tied.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
         command = [*tie, *self.program, self.name, job.search_job_id]
-        self._horse_pid = os.posix_spawn(command[0], command, os.environ, setpgroup=0)
+        self._horse_pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         return HEARTBEAT_TTL_S
@@ -162,9 +164,10 @@ class SearchWorker(Worker):
 
 
 class Watch(threading.Thread):
-    """Ends the process of a job that is cancelled, or that another worker has taken over.
+    """Holds the lease of a job while its process lives, however seldom that gets its turn.
 
-    The process sees it by itself, unless it is in the middle of a long computation.
+    Ends the process where the job is cancelled, or another worker has taken it over. The process
+    sees that by itself, unless it is in the middle of a long computation.
     """
 
     def __init__(self, worker: SearchWorker, job_id: str) -> None:
@@ -179,12 +182,20 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         kill_at = None
+        keep_at = monotonic()
         while not self._stopping.wait(LOOK_S):
             if not self._is_lost():
+                if monotonic() >= keep_at:
+                    self._keep()
+                    keep_at = monotonic() + KEEP_S
                 continue
             kill_at = kill_at or monotonic() + GRACE_S
             if monotonic() >= kill_at:
                 self._worker.end_horse()
+
+    def _keep(self) -> None:
+        with suppress(StoreError):  # the process sees that, too, and logs it
+            self._worker.jobs.keep(self._job_id, self._worker.name)
 
     def _is_lost(self) -> bool:
         try:

@@ -14,6 +14,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from search_jobs.broker import Broker
+from search_jobs.job_store import LEASE_S
 from search_jobs.job_writes import Waiting
 from search_jobs.messages import QUEUE_NAME, open_queue, send
 from search_jobs.queue import SearchQueue
@@ -221,14 +222,16 @@ def test_a_worker_that_was_thought_dead_publishes_nothing(
     tmp_path: Path,
     pid_of: Callable[[str], int],
 ) -> None:
-    """Its process stands still, as on a laptop that sleeps, until another has taken the job."""
+    """It stands still with its process, as on a laptop that sleeps; another takes the job."""
     job_id = submit(queue)
     wait_for_progress(queue, job_id)
     process = pid_of(job_id)
-    os.kill(process, signal.SIGSTOP)
+    for pid in (worker.pid, process):
+        os.kill(pid, signal.SIGSTOP)
     with WorkerProcess(tmp_path, broker.url):
         wait_for_attempts(queue, job_id, 2)
-        os.kill(process, signal.SIGCONT)
+        for pid in (process, worker.pid):
+            os.kill(pid, signal.SIGCONT)
         wait_for_death(process)
         assert_found(sqlite_store, wait_for_the_end(queue, job_id))
     assert num_attempts(queue, job_id) == 2
@@ -265,10 +268,28 @@ def test_nothing_is_left_in_redis_by_a_job_that_is_done(
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_a_worker_and_its_jobs_yield_to_others(
+def test_the_process_of_a_job_yields_to_others_and_its_worker_does_not(
     worker: WorkerProcess, queue: SearchQueue, pid_of: Callable[[str], int]
 ) -> None:
     job_id = submit(queue, seed=Mishap.ASLEEP)
     wait_for_progress(queue, job_id)
-    for pid in (worker.pid, pid_of(job_id)):
-        assert os.getpriority(os.PRIO_PROCESS, pid) == 15
+    priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in (worker.pid, pid_of(job_id))]
+    assert priorities == [os.getpriority(os.PRIO_PROCESS, 0), 15]
+
+
+@pytest.mark.slow
+def test_a_job_whose_process_gets_no_processor_time_is_not_taken_away(
+    worker: WorkerProcess,
+    queue: SearchQueue,
+    sqlite_store: SolverStore,
+    pid_of: Callable[[str], int],
+) -> None:
+    """As where requests keep all cores busy for longer than a lease."""
+    job_id = submit(queue)
+    wait_for_progress(queue, job_id)
+    os.kill(pid_of(job_id), signal.SIGSTOP)
+    lapsed_at = time.monotonic() + LEASE_S + 1
+    wait_until(lambda: time.monotonic() > lapsed_at)
+    os.kill(pid_of(job_id), signal.SIGCONT)
+    assert_found(sqlite_store, wait_for_the_end(queue, job_id))
+    assert num_attempts(queue, job_id) == 1

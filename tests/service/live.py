@@ -15,7 +15,7 @@ from service.assembly import Services, open_services
 from service.server import DrainingServer, bind, uvicorn_config
 from service.settings import Settings
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
