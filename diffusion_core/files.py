@@ -1,6 +1,7 @@
 """Files that survive a kill at any moment."""
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,7 @@ def write_atomically(payload: bytes, path: Path) -> None:
     Raises OSError that names the file; what was written of it by then is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary = temporary_beside(path)
     try:
         _write(payload, temporary)
         temporary.replace(path)
@@ -25,6 +26,11 @@ def write_atomically(payload: bytes, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Where this thread writes first: others may be at the same file, in caches that are shared."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
 
 
 def _write(payload: bytes, path: Path) -> None:

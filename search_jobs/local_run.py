@@ -19,12 +19,14 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from diffusion_core.files import write_atomically
+from diffusion_core.model import get_model
+from diffusion_core.registry import choose_models
 from solver_store.importing import import_published
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .control import StepOutcome
-from .defaults import with_objective
+from .defaults import completed
 from .distributed import Follower, together
 from .errors import SearchRefused
 from .patience import patiently
@@ -43,11 +45,10 @@ def run_here(file: Path, settings: WorkerSettings) -> None:
     """
     with together(settings) as settings:
         shard = Shard.current()
-        spec = shard.of_first(read_spec, file)
+        spec = shard.of_first(read_spec, file, settings)
         workspace = settings.workspace(f"run-{_digest(spec)}")
         with closing(SolverStore.open(settings.database)) as store:
             resources = open_resources(spec.model, store, settings, workspace)
-            spec = with_objective(spec, resources.folder.card)
             if shard.is_first:
                 _lead(spec, resources)
             else:
@@ -69,10 +70,24 @@ def _lead(spec: SearchSpec, resources: SearchResources) -> None:
     shutil.rmtree(resources.workspace, ignore_errors=True)
 
 
-def read_spec(file: Path) -> SearchSpec:
-    """Raises SearchRefused, with the rule that it breaks, and OSError."""
+def read_spec(file: Path, settings: WorkerSettings) -> SearchSpec:
+    """What `POST /search-jobs` takes, with the same defaults.
+
+    Raises SearchRefused, with the rule that it breaks, ModelNotFound, ModelInvalid and OSError.
+    """
     try:
-        return SearchSpec.model_validate_json(file.read_bytes())
+        asked = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise SearchRefused(f"{file} is no JSON: {error}") from None
+    if not isinstance(asked, dict):
+        raise SearchRefused(f"{file}: must be an object")
+    at_hand = {folder.card.name: folder for folder in choose_models(settings.home, settings.models)}
+    name = asked.get("model") or next(iter(at_hand))
+    card = get_model(at_hand, str(name)).card
+    try:
+        return SearchSpec.model_validate(completed(asked, card))
+    except SearchRefused as error:
+        raise SearchRefused(f"{file}: objective {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

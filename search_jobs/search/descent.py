@@ -90,7 +90,12 @@ class Descent:
         self._steps = _steps(space)
         self._spent = spent + objective.upfront_cost(self._steps)
         self._cost = iteration_cost(objective, recipe, self._steps)
-        self.iterations = max(1, (budget - self._spent) // self._cost)
+        self.iterations = (budget - self._spent) // self._cost
+        if self.iterations < 1:
+            raise SearchRefused(
+                f"a search of {self._steps} steps takes at least {self._spent + self._cost} "
+                f"network evaluations, the budget is {budget}"
+            )
         self._average = copy.deepcopy(space)
         self._optimizer = recipe.optimizer(space)
         self._checkpoint = checkpoint
@@ -98,7 +103,7 @@ class Descent:
         self._losses: list[float] = []
         problem = objective.problem
         self._network = rematerialised(problem.network) if recipe.rematerialise else problem.network
-        self._restore()
+        self._is_begun = self._restore()
 
     def run(self, watch: Watch = lambda step: False) -> Descended:
         """Descend until the budget is spent or `watch` says stop.
@@ -106,9 +111,10 @@ class Descent:
         Raises SearchDiverged where the loss is no longer finite; the checkpoint is the last good
         one. Raises OSError where that cannot be written.
         """
-        if self._state.iteration == 0:
+        if not self._is_begun:
             self.objective.prepare(self.space.coefficients())
             self._save()
+            self._is_begun = True
         saved_at = time.monotonic()
         while self._state.iteration < self.iterations:
             step = self._advance()
@@ -215,15 +221,17 @@ class Descent:
         if self._checkpoint is not None and self._shard.is_first:
             save_checkpoint(self._checkpoint, self._modules(), self._optimizer, vars(self._state))
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Whether there was something to go on from; the objective is prepared then."""
         # The first process decides: it may write the file before another one looks for it.
         if self._checkpoint is None or not self._shard.of_first(is_begun, self._checkpoint):
-            return
+            return False
         try:
             progress = load_checkpoint(self._checkpoint, self._modules(), self._optimizer)
         except RuntimeError as error:  # torch's report of missing, unknown or misshapen tensors
             raise SearchRefused(f"{self._checkpoint} is of another search: {error}") from error
         self._state = State(**progress)
+        return True
 
 
 def is_begun(checkpoint: Path | None) -> bool:

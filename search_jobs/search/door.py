@@ -71,6 +71,7 @@ def search(
     SearchDiverged, OSError.
     """
     recipe = recipe or recipe_of(method, objective)
+    recipe = replace(recipe, rematerialise=recipe.rematerialise or problem.rematerialise)
     budget = DEFAULT_BUDGETS[method.value] if budget is None else budget
     shard = Shard.current()
     _check_shares(recipe.batch_size, shard)
@@ -107,9 +108,9 @@ def _start(
     price = aim.trial_cost(steps)
     if recipe.fit_starts:  # every one is tried as it is, and fitted
         price = 2 * price + fitting_cost(steps)
-    num_paid = int(TRIAL_SHARE * budget) // price if recipe.try_starts else 0
-    candidates = candidates[: max(1, num_paid)]
-    if len(candidates) == 1 and not recipe.fit_starts:
+    num_paid = int(TRIAL_SHARE * budget) // price
+    candidates = candidates[: max(1, num_paid if recipe.try_starts else 1)]
+    if num_paid == 0 or (len(candidates) == 1 and not recipe.fit_starts):
         return candidates[0], 0
     cost = len(candidates) * price
     if begun:

@@ -79,4 +79,6 @@ def _least_squares(predictions: Tensor, missing: Tensor) -> Tensor:
     """(n, P) and (P,) -> (n,) the combination of predictions nearest to what is missing."""
     products = predictions @ predictions.T
     ridge = RIDGE * products.diagonal().mean() * torch.eye(len(products)).to(products)
-    return torch.linalg.solve(products + ridge, predictions @ missing)
+    change, failed = torch.linalg.solve_ex(products + ridge, predictions @ missing)
+    # A network that says nothing at all (a last layer of zeros) has nothing to be combined.
+    return torch.zeros_like(change) if bool(failed) else change

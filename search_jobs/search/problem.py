@@ -12,6 +12,7 @@ from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, Network, NetworkKind
 
 CPU = torch.device("cpu")
+LARGE_BYTES = 1 << 30  # of weights: DiT-L and larger
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Problem:
     null_class: int = -1  # the label without a class, where guided
     guided_channels: int | None = None  # the first so many; None guides all
     device: torch.device = CPU
+    rematerialise: bool = False  # compute activations again: all of them would not fit
     identity: str = ""  # names network and weights in caches; empty: nothing is kept
 
     @classmethod
@@ -40,6 +42,7 @@ class Problem:
             null_class=card.null_class,
             guided_channels=card.guided_channels,
             device=model.device,
+            rematerialise=model.num_bytes >= LARGE_BYTES,
             identity=model.digest,
         )
 

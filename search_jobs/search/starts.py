@@ -1,5 +1,6 @@
 """Where a search may start; which one it does is decided by trial."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -60,9 +61,13 @@ def times_in(schedule: str, table: SolverTable) -> Tensor | None:
 
 
 def choose(candidates: list[Start], trial: Callable[[Coefficients], float], shard: Shard) -> Start:
-    """The one whose trial loss is lowest; of equals the first. The same in every process."""
+    """The one whose trial loss is lowest; of equals the first. The same in every process.
+
+    One that diverges is taken only where all do.
+    """
     with torch.no_grad():
         losses = shard.map(trial, [start.coefficients for start in candidates])
+    losses = [loss if math.isfinite(loss) else math.inf for loss in losses]
     return candidates[losses.index(min(losses))]
 
 

@@ -1,9 +1,7 @@
 """A request for a search with every default filled in."""
 
-from diffusion_core.card import ModelCard
-from search_jobs.defaults import default_objective
-from search_jobs.errors import SearchRefused
-from search_jobs.spec import DEFAULT_BUDGETS, Method, Objective, SearchSpec
+from search_jobs.defaults import completed
+from search_jobs.spec import SearchSpec
 
 from ..assembly import Services
 from ..problems import blaming
@@ -16,31 +14,4 @@ def fill_in(request: SearchRequest, services: Services) -> SearchSpec:
     with blaming("model", name):
         card = services.residency.card(name)
     with blaming("objective", request.objective):
-        objective = _objective(request, card)
-    guidance_scale = request.guidance_scale
-    if guidance_scale is None:
-        guidance_scale = card.default_guidance_scale
-    return SearchSpec(
-        model=name,
-        steps=tuple(request.steps),
-        guidance_scale=float(guidance_scale),
-        method=request.method,
-        objective=objective,
-        budget=DEFAULT_BUDGETS[request.method] if request.budget is None else request.budget,
-        seed=request.seed,
-        promote=request.promote,
-    )
-
-
-def _objective(request: SearchRequest, card: ModelCard) -> Objective:
-    """Raises SearchRefused here already: the search itself would find out later."""
-    only_endpoint = None
-    if request.method is Method.DSS:
-        only_endpoint = "the method dss knows no other"
-    elif card.critic is None:
-        only_endpoint = f"{card.name} ships no critic for another"
-    if request.objective is None:
-        return default_objective(request.method, card)
-    if only_endpoint and request.objective is not Objective.ENDPOINT:
-        raise SearchRefused(f"must be endpoint: {only_endpoint}")
-    return request.objective
+        return SearchSpec.model_validate(completed(request.model_dump(), card))

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import pytest
 from safetensors import safe_open
 
+from diffusion_core.files import temporary_beside
 from search_jobs import job as job_module
 from search_jobs import patience
 from search_jobs.control import Control
@@ -54,7 +55,7 @@ class FullDevice:
     home: Path
 
     def fill(self, checkpoint: Path) -> None:
-        checkpoint.with_suffix(".safetensors.tmp").symlink_to("/dev/full")
+        temporary_beside(checkpoint).symlink_to("/dev/full")
 
     def make_room(self) -> None:
         """The link went with the write that failed."""

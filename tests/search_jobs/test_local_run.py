@@ -141,7 +141,7 @@ def test_a_file_that_is_no_spec_is_refused(home: Path, capsys: pytest.CaptureFix
     assert main(["run", str(home / "none.json"), "--home", str(home)]) == 1
     (home / "text.json").write_text("steps: 6")
     assert main(["run", str(home / "text.json"), "--home", str(home)]) == 1
-    assert "Invalid JSON" in capsys.readouterr().err
+    assert "text.json is no JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,6 @@ def test_a_worker_that_cannot_start_says_why(
     flags: list[str],
     told: str,
 ) -> None:
-    monkeypatch.setattr("search_jobs.running.yield_to_others", lambda: None)
     monkeypatch.setenv("FEWSTEP_HOME", "")  # restored with what the flags set
     for name in ("DEVICE", "THREADS", "REDIS_URL", "DATABASE_URL"):
         monkeypatch.setenv(f"FEWSTEP_{name}", "")

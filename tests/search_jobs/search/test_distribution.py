@@ -7,26 +7,19 @@ from diffusion_core.classic import classical_table
 from diffusion_core.coefficients import Coefficients
 from diffusion_core.program import sample_table
 from diffusion_core.quality import FeatureStatistics, frechet_distance
-from search_jobs.search import Critic, Recipe, search
+from search_jobs.search import Recipe, search
 from search_jobs.search.objectives import Batches, DistributionObjective, EndpointObjective
 from search_jobs.search.shard import Shard
 from search_jobs.spec import Objective
-from tests.search_jobs.search.toys import SHAPE, exact_ends, gaussian_problem
+from tests.search_jobs.search.toys import (
+    critic,
+    exact_ends,
+    features,
+    gaussian_problem,
+)
 
 NUM_ENDS = 32
 RECIPE = Recipe(teacher_samples=64, learning_rate=0.01, memory=64)
-REAL_DEVIATIONS = torch.tensor([0.4, 0.5, 1.0])  # of real images: not those that the ODE gives
-
-
-def features(images: Tensor) -> Tensor:
-    """(B, 3, 4, 4) -> (B, 6): every image's level and contrast."""
-    return torch.cat([images.mean(dim=(2, 3)), images.std(dim=(2, 3))], dim=1)
-
-
-def critic() -> Critic:
-    generator = torch.Generator().manual_seed(3)
-    noise = torch.randn(20_000, *SHAPE, generator=generator)
-    return Critic(features, FeatureStatistics.of(features(REAL_DEVIATIONS[:, None, None] * noise)))
 
 
 def distance(samples: Tensor) -> float:

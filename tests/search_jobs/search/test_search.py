@@ -16,7 +16,7 @@ from search_jobs.search import Problem, Recipe, Step, recipe_of, search
 from search_jobs.search.teacher import SOLVER
 from search_jobs.spec import Method, Objective
 from solver_store.table import SolverTable
-from tests.search_jobs.search.toys import GaussianVelocity, exact_ends, gaussian_problem
+from tests.search_jobs.search.toys import GaussianVelocity, critic, exact_ends, gaussian_problem
 
 QUICK = Recipe(teacher_samples=32)
 
@@ -58,8 +58,13 @@ def test_same_seed_same_table_to_the_last_digit() -> None:
     assert other.digest != tables[0].digest
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_a_search_that_was_cut_off_ends_in_the_same_table(method: Method, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "objective"),
+    [(Method.DSS, Objective.ENDPOINT), *((Method.DSS_PLUS, aim) for aim in Objective)],
+)
+def test_a_search_that_was_cut_off_ends_in_the_same_table(
+    method: Method, objective: Objective, tmp_path: Path
+) -> None:
     def once(checkpoint: Path | None, patience: int | None) -> SolverTable:
         calls = itertools.count(1)
 
@@ -73,6 +78,8 @@ def test_a_search_that_was_cut_off_ends_in_the_same_table(method: Method, tmp_pa
             gaussian_problem(),
             3,
             method=method,
+            objective=objective,
+            critic=None if objective is Objective.ENDPOINT else critic(),
             recipe=recipe,
             budget=32_000,
             checkpoint=checkpoint,
@@ -105,6 +112,24 @@ def test_a_budget_is_what_the_network_was_asked(tmp_path: Path) -> None:
         backward = 2 * 16 * 5 * found.iterations
         assert found.evaluations == network.rows + backward + (32 * 32 - asked_teacher)
         assert 20_000 - 3 * 16 * 5 < found.evaluations <= 20_000
+
+
+@pytest.mark.parametrize("steps", [2, 12])
+def test_a_small_budget_is_kept_too_or_refused(steps: int) -> None:
+    problem = gaussian_problem()
+    needed = 16 * 32 + 3 * 16 * steps  # a batch of the teacher's ends, and one iteration
+    found = search(problem, steps, budget=needed)
+    assert (found.iterations, found.evaluations) == (1, needed)
+    with pytest.raises(SearchRefused, match=f"at least {needed} network evaluations"):
+        search(problem, steps, budget=needed - 1)
+
+
+def test_a_network_that_says_nothing_can_be_searched() -> None:
+    def silent(x: Tensor, time: Tensor, class_label: Tensor, /) -> Tensor:
+        return torch.zeros_like(x)
+
+    found = search(gaussian_problem(network=silent), 4, budget=40_000)
+    assert found.loss < 1e-6
 
 
 def test_a_guided_pair_is_one_evaluation() -> None:

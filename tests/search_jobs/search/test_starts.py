@@ -1,10 +1,13 @@
 """Where searches start: known tables, and the base solver at known times."""
 
+import math
+
 import pytest
 import torch
 
 from diffusion_core.schedule import get_schedule
-from search_jobs.search.starts import resampled, starts, times_in
+from search_jobs.search.shard import ALONE
+from search_jobs.search.starts import choose, resampled, starts, times_in
 from solver_store.published import published_tables
 
 PUBLISHED = {entry.name: entry.table for entry in published_tables()}
@@ -49,3 +52,9 @@ def test_resampled_times_keep_their_ends_and_their_order(steps: int) -> None:
 
 def test_times_of_another_schedule_are_none() -> None:
     assert times_in("rectified-flow", PUBLISHED["dit-xl-256-8"]) is None
+
+
+def test_a_start_that_diverges_is_not_taken() -> None:
+    candidates = starts("rectified-flow", 10, {})
+    losses = iter([math.nan, math.inf, 2.0, 1.0, *[3.0] * len(candidates)])
+    assert choose(candidates, lambda table: next(losses), ALONE) is candidates[3]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from diffusion_core.program import NetworkKind
-from search_jobs.search import Problem
+from diffusion_core.quality import FeatureStatistics
+from search_jobs.search import Critic, Problem
 from solver_store.table import Prediction
 
 SHAPE = (3, 4, 4)
@@ -44,3 +45,17 @@ def gaussian_problem(**changes: Any) -> Problem:
 
 def exact_ends(noise: Tensor) -> Tensor:
     return DEVIATIONS[:, None, None] * noise
+
+
+REAL_DEVIATIONS = torch.tensor([0.4, 0.5, 1.0])  # of real images: not those that the ODE gives
+
+
+def features(images: Tensor) -> Tensor:
+    """(B, 3, 4, 4) -> (B, 6): every image's level and contrast."""
+    return torch.cat([images.mean(dim=(2, 3)), images.std(dim=(2, 3))], dim=1)
+
+
+def critic() -> Critic:
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(20_000, *SHAPE, generator=generator)
+    return Critic(features, FeatureStatistics.of(features(REAL_DEVIATIONS[:, None, None] * noise)))
