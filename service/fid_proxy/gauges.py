@@ -44,9 +44,10 @@ class FidGauges(Collector):
 
     def _fates(self) -> Metric:
         family = CounterMetricFamily(
-            "fewstep_fid_proxy_images", "Pictures that were judged, or dropped so that none waits.",
+            "fewstep_fid_proxy_images",
+            "Pictures that were judged, dropped so that none waits, or seen before.",
             labels=("model", "source", "fate"),
-        )  # fmt: skip
+        )
         for (model, source, fate), count in self._proxy.fates.copy().items():
             family.add_metric((model, source.value, fate.value), count)
         return family

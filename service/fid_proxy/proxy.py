@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
 from enum import StrEnum
+from itertools import islice, takewhile
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ class Fate(StrEnum):
 
     JUDGED = "judged"
     DROPPED = "dropped"  # so that nobody waits
+    REPEATED = "repeated"  # by the class and seed of one that counts already
 
 
 class Work(StrEnum):
@@ -51,7 +53,7 @@ class FidProxy:
         self._share = share
         self._allowance_s = 0.0
         self._observatories: Mapping[str, Observatory] = {}
-        self._waiting: deque[Sample] = deque()
+        self._waiting: dict[Hashable, Sample] = {}  # by picture
         self._register = Register()
         self._evaluation: Iterator[None] | None = None
 
@@ -89,10 +91,21 @@ class FidProxy:
         source = Source.CANARY if background else Source.LIVE
         series = Series(request.model, watched.solver, steps, source)
         sample = Sample(
-            series, observatory, watched.digest, request.class_label, pixels, submitted_at
+            series=series,
+            observatory=observatory,
+            table_digest=watched.digest,
+            class_label=request.class_label,
+            seed=request.seed,
+            pixels=pixels,
+            submitted_at=submitted_at,
         )
-        if len(self._waiting) < MAX_WAITING and self._register.has_room_for(series):
-            self._waiting.append(sample)
+        self._queue(sample)
+
+    def _queue(self, sample: Sample) -> None:
+        if sample.picture in self._waiting or self._register.has(sample):
+            self._count(sample, Fate.REPEATED)
+        elif len(self._waiting) < MAX_WAITING and self._register.has_room_for(sample.series):
+            self._waiting[sample.picture] = sample
         else:
             self._count(sample, Fate.DROPPED)
 
@@ -133,18 +146,23 @@ class FidProxy:
 
     def _judge(self) -> None:
         """The oldest few that wait, of one model."""
-        observatory = self._waiting[0].observatory
-        samples: list[Sample] = []
-        while self._waiting and self._waiting[0].observatory is observatory:
-            samples.append(self._waiting.popleft())
-            if len(samples) == IMAGES_AT_ONCE:
-                break
+        samples = self._next_few()
+        observatory = samples[0].observatory
         for sample, features in zip(samples, _features(observatory, samples), strict=True):
             window = self._register.add(sample, features)
             self._count(sample, Fate.DROPPED if window is None else Fate.JUDGED)
             if window is not None and window.num_new >= EVALUATE_EVERY and not self._evaluation:
                 window.num_new = 0
                 self._evaluation = self._evaluate(observatory, sample.series, window)
+
+    def _next_few(self) -> list[Sample]:
+        """Taken from those that wait: seen through the same eyes, at least one."""
+        first, *others = islice(self._waiting.values(), IMAGES_AT_ONCE)
+        alike = takewhile(lambda other: other.observatory is first.observatory, others)
+        samples = [first, *alike]
+        for sample in samples:
+            del self._waiting[sample.picture]
+        return samples
 
     def _evaluate(self, observatory: Observatory, series: Series, window: Window) -> Iterator[None]:
         """In slices; at its end the series has a new reading, or none."""
