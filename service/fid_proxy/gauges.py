@@ -36,6 +36,7 @@ class FidGauges(Collector):
             yield from _distances(name, help_text, standings, reading_of)
         yield _samples(standings)
         yield self._fates()
+        yield self._failures()
         yield self._seconds()
 
     def describe(self) -> Iterator[Metric]:
@@ -50,6 +51,16 @@ class FidGauges(Collector):
         )
         for (model, source, fate), count in self._proxy.fates.copy().items():
             family.add_metric((model, source.value, fate.value), count)
+        return family
+
+    def _failures(self) -> Metric:
+        family = CounterMetricFamily(
+            "fewstep_fid_proxy_failures",
+            "Attempts to judge pictures that failed; after three in a row none is made any more.",
+            labels=("model",),
+        )
+        for model, count in self._proxy.failures.total.copy().items():
+            family.add_metric((model,), count)
         return family
 
     def _seconds(self) -> Metric:

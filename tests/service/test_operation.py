@@ -21,6 +21,7 @@ METRICS = {
     "fewstep_ready",
     "fewstep_champion_version",
     "fewstep_fid_proxy",
+    "fewstep_fid_proxy_failures",
     "fewstep_fid_proxy_margin",
     "fewstep_fid_proxy_samples",
     "fewstep_search_duration_seconds",

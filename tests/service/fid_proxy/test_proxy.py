@@ -16,9 +16,8 @@ from service.fid_proxy import register
 from service.fid_proxy.proxy import MAX_WAITING, Fate, FidProxy, Work
 from service.fid_proxy.register import Standing
 from service.fid_proxy.samples import Reading, Series, Source
-from tests.service.engine.conftest import HandCranked
 
-from .judged import NUM_FEATURES, damaged, judge_of, requests
+from .judged import NUM_FEATURES, damaged, judge_of, make, requests
 
 WINDOW = 8 * NUM_FEATURES
 
@@ -39,16 +38,6 @@ def proxy(tiny: LoadedModel, judge: Judge) -> FidProxy:
     watching = FidProxy()
     watching.watch(tiny, judge)
     return watching
-
-
-def make(model: LoadedModel, proxy: FidProxy, images: Sequence[ImageRequest]) -> None:
-    """Serve these images, and let the proxy have all the time it wants."""
-    engine = HandCranked([model], queue_rows=10_000, max_rows=16, spare_time=proxy)
-    for start in range(0, len(images), 16):
-        engine.submit(images[start : start + 16], lambda event: None)
-        engine.crank_until_idle()
-        while proxy.when_idle():
-            pass
 
 
 def standing(proxy: FidProxy, solver: str, steps: int) -> Standing:
@@ -197,23 +186,3 @@ def test_what_nobody_asks_for_makes_room_and_no_more_series_are_held_than_that(
     proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), now[0], False)
     proxy.when_idle()
     assert {series.solver for series in proxy.standings} == {"ab3"}
-
-
-def test_a_judge_that_fails_ends_the_figures_and_nothing_else(
-    tiny: LoadedModel, judge: Judge, caplog: pytest.LogCaptureFixture
-) -> None:
-    proxy = FidProxy()
-    proxy.watch(tiny, Judge(_Failing(), judge.reference))
-    make(tiny, proxy, requests(tiny, "ab2", 2, range(20)))
-    assert proxy.watched_models == ()
-    assert "not judged any more" in caplog.text
-
-
-class _Failing:
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        raise RuntimeError("no")
-
-    classify = features
-
-    def state_dict(self) -> dict[str, object]:
-        return {}
