@@ -35,6 +35,7 @@ class FidGauges(Collector):
         for name, (help_text, reading_of) in READINGS.items():
             yield from _distances(name, help_text, standings, reading_of)
         yield _samples(standings)
+        yield _minimums(self._proxy.minimums)
         yield self._fates()
         yield self._failures()
         yield self._seconds()
@@ -96,6 +97,17 @@ def _samples(standings: Mapping[Series, Standing]) -> Metric:
     )
     for series, standing in standings.items():
         family.add_metric(_labels(series), standing.num_samples)
+    return family
+
+
+def _minimums(minimums: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(
+        "fewstep_fid_proxy_minimum",
+        "Pictures below which no series of a watched model has a distance.",
+        labels=("model",),
+    )
+    for model, count in minimums.items():
+        family.add_metric((model,), count)
     return family
 
 

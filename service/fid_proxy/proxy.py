@@ -20,7 +20,7 @@ from .estimate import estimate_in_slices
 from .failures import Failures
 from .register import Register, Standing
 from .samples import Observatory, Reading, Sample, Series, Source
-from .window import Window
+from .window import Window, minimum
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,14 @@ class FidProxy:
     @property
     def watched_models(self) -> tuple[str, ...]:
         return tuple(self._observatories)
+
+    @property
+    def minimums(self) -> Mapping[str, int]:
+        """By watched model: pictures of a series below which it has no reading."""
+        return {
+            model: minimum(observatory.num_features)
+            for model, observatory in self._observatories.items()
+        }
 
     @property
     def standings(self) -> Mapping[Series, Standing]:

@@ -16,6 +16,11 @@ MINIMUM_PER_FEATURE = 2  # effective pictures below which no distance is told
 COVERAGE = 0.9  # of the classes that as many pictures of random classes would show
 
 
+def minimum(num_features: int) -> int:
+    """Effective pictures that a window needs: fewer say too little of so many features."""
+    return MINIMUM_PER_FEATURE * num_features
+
+
 class Window:
     """Keeps features, not pictures."""
 
@@ -24,7 +29,7 @@ class Window:
         self.num_new = 0  # since somebody set it to zero
         self._num_classes = num_classes
         self._half_life = HALF_LIFE_PER_FEATURE * num_features
-        self._minimum = MINIMUM_PER_FEATURE * num_features
+        self._minimum = minimum(num_features)
         self._features = torch.zeros(size, num_features)
         self._labels = torch.zeros(size, dtype=torch.int64)
         self._drawn: deque[tuple[int, int]] = deque()  # class and seed, the oldest first

@@ -23,6 +23,7 @@ METRICS = {
     "fewstep_fid_proxy",
     "fewstep_fid_proxy_failures",
     "fewstep_fid_proxy_margin",
+    "fewstep_fid_proxy_minimum",
     "fewstep_fid_proxy_samples",
     "fewstep_search_duration_seconds",
     "fewstep_search_jobs",
