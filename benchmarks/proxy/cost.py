@@ -50,7 +50,7 @@ def measure(quick: bool) -> Result:
             # Whoever comes first comes second in the next round.
             for is_judged in (True, False) if number % 2 else (False, True):
                 server = judged if is_judged else unjudged
-                rates[is_judged].append(_images_per_s(server.port, plan))
+                rates[is_judged].append(_images_per_s(server.port, plan, number))
         told = _metrics(judged)
     return Result(
         name="proxy-cost",
@@ -68,12 +68,15 @@ def measure(quick: bool) -> Result:
     )
 
 
-def _images_per_s(port: int, plan: Plan) -> float:
-    """Of a steady window, after a lead and before a tail of as many as are in flight."""
+def _images_per_s(port: int, plan: Plan, number: int) -> float:
+    """Of a steady window, after a lead and before a tail of as many as are in flight.
+
+    Every round has seeds of its own: the proxy would leave out what it has seen.
+    """
     count = plan.images + 3 * plan.concurrency
     num_classes = len(bundled_card().classes)
     bodies = [
-        {"class_id": n % num_classes, "steps": STEPS[n % len(STEPS)], "seed": n}
+        {"class_id": n % num_classes, "steps": STEPS[n % len(STEPS)], "seed": number * count + n}
         for n in range(count)
     ]
     [samples] = run_phases([Phase(port, GENERATE, bodies, plan.concurrency)])

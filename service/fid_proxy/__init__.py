@@ -6,6 +6,7 @@ samples    what a picture tells, and of which series of figures
 window     the features of the newest pictures of one series
 estimate   the distance of weighted features, without small-sample bias, and how sure of it one is
 proxy      all of that on the engine thread, in slices, within a share of its time
+failures   how often that failed, and when a model is not watched any more
 canaries   pictures that idle lanes make, so that there are figures without traffic
 gauges     what Prometheus sees
 

@@ -35,7 +35,9 @@ class FidGauges(Collector):
         for name, (help_text, reading_of) in READINGS.items():
             yield from _distances(name, help_text, standings, reading_of)
         yield _samples(standings)
+        yield _minimums(self._proxy.minimums)
         yield self._fates()
+        yield self._failures()
         yield self._seconds()
 
     def describe(self) -> Iterator[Metric]:
@@ -44,11 +46,22 @@ class FidGauges(Collector):
 
     def _fates(self) -> Metric:
         family = CounterMetricFamily(
-            "fewstep_fid_proxy_images", "Pictures that were judged, or dropped so that none waits.",
+            "fewstep_fid_proxy_images",
+            "Pictures that were judged, dropped so that none waits, or seen before.",
             labels=("model", "source", "fate"),
-        )  # fmt: skip
+        )
         for (model, source, fate), count in self._proxy.fates.copy().items():
             family.add_metric((model, source.value, fate.value), count)
+        return family
+
+    def _failures(self) -> Metric:
+        family = CounterMetricFamily(
+            "fewstep_fid_proxy_failures",
+            "Attempts to judge pictures that failed; after three in a row none is made any more.",
+            labels=("model",),
+        )
+        for model, count in self._proxy.failures.total.copy().items():
+            family.add_metric((model,), count)
         return family
 
     def _seconds(self) -> Metric:
@@ -84,6 +97,17 @@ def _samples(standings: Mapping[Series, Standing]) -> Metric:
     )
     for series, standing in standings.items():
         family.add_metric(_labels(series), standing.num_samples)
+    return family
+
+
+def _minimums(minimums: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(
+        "fewstep_fid_proxy_minimum",
+        "Pictures below which no series of a watched model has a distance.",
+        labels=("model",),
+    )
+    for model, count in minimums.items():
+        family.add_metric((model,), count)
     return family
 
 

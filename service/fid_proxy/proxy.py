@@ -1,10 +1,13 @@
 """Pictures become readings, on the engine thread, in slices that are little beside its steps."""
 
 import logging
+import threading
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice, takewhile
 
 import numpy as np
 import torch
@@ -14,9 +17,10 @@ from diffusion_core.quality import Judge
 
 from ..engine.requests import ImageRequest, Pixels
 from .estimate import estimate_in_slices
+from .failures import Failures
 from .register import Register, Standing
 from .samples import Observatory, Reading, Sample, Series, Source
-from .window import Window
+from .window import Window, minimum
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ class Fate(StrEnum):
 
     JUDGED = "judged"
     DROPPED = "dropped"  # so that nobody waits
+    REPEATED = "repeated"  # by the class and seed of one that counts already
 
 
 class Work(StrEnum):
@@ -42,31 +47,54 @@ class Work(StrEnum):
     IDLE_JUDGING = "idle_judging"  # when there was nothing else to do
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Of a series, in slices."""
+
+    observatory: Observatory
+    series: Series
+    window: Window
+    slices: Iterator[None]
+
+
 class FidProxy:
     """A SpareTimeWork. `watch`, `forget` and the properties may be used from any thread."""
 
     def __init__(self, share: float = SHARE):
         self.fates: Counter[tuple[str, Source, Fate]] = Counter()
         self.seconds = dict.fromkeys(Work, 0.0)
+        self.failures = Failures()
         self._share = share
         self._allowance_s = 0.0
-        self._observatories: Mapping[str, Observatory] = {}
-        self._waiting: deque[Sample] = deque()
+        self._changing = threading.Lock()  # of who is watched
+        self._observatories: Mapping[str, Observatory] = {}  # never changed, only replaced
+        self._waiting: dict[Hashable, Sample] = {}  # by picture
         self._register = Register()
-        self._evaluation: Iterator[None] | None = None
+        self._evaluation: Evaluation | None = None
 
     def watch(self, model: LoadedModel, judge: Judge) -> None:
         """From now on, look at the pictures of a model."""
         observatory = Observatory.of(model, judge)
-        self._observatories = {**self._observatories, model.card.name: observatory}
+        self.failures.begin(model.card.name)
+        with self._changing:
+            self._observatories = {**self._observatories, model.card.name: observatory}
 
     def forget(self, model: str) -> None:
         """It leaves, and may come back with other weights."""
-        self._observatories = {k: v for k, v in self._observatories.items() if k != model}
+        with self._changing:
+            self._observatories = {k: v for k, v in self._observatories.items() if k != model}
 
     @property
     def watched_models(self) -> tuple[str, ...]:
         return tuple(self._observatories)
+
+    @property
+    def minimums(self) -> Mapping[str, int]:
+        """By watched model: pictures of a series below which it has no reading."""
+        return {
+            model: minimum(observatory.num_features)
+            for model, observatory in self._observatories.items()
+        }
 
     @property
     def standings(self) -> Mapping[Series, Standing]:
@@ -89,10 +117,21 @@ class FidProxy:
         source = Source.CANARY if background else Source.LIVE
         series = Series(request.model, watched.solver, steps, source)
         sample = Sample(
-            series, observatory, watched.digest, request.class_label, pixels, submitted_at
+            series=series,
+            observatory=observatory,
+            table_digest=watched.digest,
+            class_label=request.class_label,
+            seed=request.seed,
+            pixels=pixels,
+            submitted_at=submitted_at,
         )
-        if len(self._waiting) < MAX_WAITING and self._register.has_room_for(series):
-            self._waiting.append(sample)
+        self._queue(sample)
+
+    def _queue(self, sample: Sample) -> None:
+        if sample.picture in self._waiting or self._register.has(sample):
+            self._count(sample, Fate.REPEATED)
+        elif len(self._waiting) < MAX_WAITING and self._register.has_room_for(sample.series):
+            self._waiting[sample.picture] = sample
         else:
             self._count(sample, Fate.DROPPED)
 
@@ -118,33 +157,67 @@ class FidProxy:
     def _slice(self, work: Work) -> float:
         """Do a little of what there is to do. Returns the seconds that it took."""
         started = time.monotonic()
-        try:
-            if self._evaluation is None:
-                self._judge()
-            elif next(self._evaluation, self) is self:
-                self._evaluation = None
-        except Exception:  # the figures may fail, the pictures must not
-            logger.exception("the pictures are not judged any more")
-            self._observatories, self._evaluation = {}, None
-            self._waiting.clear()
+        if self._evaluation is None:
+            self._judge_next()
+        else:
+            self._go_on_with(self._evaluation)
         spent = time.monotonic() - started
         self.seconds[work] += spent
         return spent
 
-    def _judge(self) -> None:
+    def _judge_next(self) -> None:
         """The oldest few that wait, of one model."""
-        observatory = self._waiting[0].observatory
-        samples: list[Sample] = []
-        while self._waiting and self._waiting[0].observatory is observatory:
-            samples.append(self._waiting.popleft())
-            if len(samples) == IMAGES_AT_ONCE:
-                break
+        samples = self._next_few()
+        model, observatory = samples[0].series.model, samples[0].observatory
+        try:
+            self._judge(observatory, samples)
+        except Exception as error:  # the figures may fail, the pictures must not
+            self._give_up(model, observatory, error)
+        else:
+            self.failures.note_success(model)
+
+    def _go_on_with(self, evaluation: Evaluation) -> None:
+        model = evaluation.series.model
+        try:
+            if next(evaluation.slices, self) is not self:
+                return
+        except Exception as error:  # as above
+            # What an earlier one found would pass for the quality of now.
+            self._register.tell(evaluation.series, evaluation.window, None)
+            self._give_up(model, evaluation.observatory, error)
+        else:
+            self.failures.note_success(model)
+        self._evaluation = None
+
+    def _give_up(self, model: str, observatory: Observatory, error: Exception) -> None:
+        """What was being done; and a model whose pictures nothing can be done with, for good."""
+        logger.error("judging the pictures of %s failed", model, exc_info=error)
+        if self.failures.note(model) and self._observatories.get(model) is observatory:
+            logger.error("the pictures of %s are not judged until it is loaded again", model)
+            self.forget(model)
+            self._waiting = {
+                picture: sample
+                for picture, sample in self._waiting.items()
+                if sample.series.model != model
+            }
+
+    def _judge(self, observatory: Observatory, samples: list[Sample]) -> None:
         for sample, features in zip(samples, _features(observatory, samples), strict=True):
             window = self._register.add(sample, features)
             self._count(sample, Fate.DROPPED if window is None else Fate.JUDGED)
             if window is not None and window.num_new >= EVALUATE_EVERY and not self._evaluation:
                 window.num_new = 0
-                self._evaluation = self._evaluate(observatory, sample.series, window)
+                slices = self._evaluate(observatory, sample.series, window)
+                self._evaluation = Evaluation(observatory, sample.series, window, slices)
+
+    def _next_few(self) -> list[Sample]:
+        """Taken from those that wait: seen through the same eyes, at least one."""
+        first, *others = islice(self._waiting.values(), IMAGES_AT_ONCE)
+        alike = takewhile(lambda other: other.observatory is first.observatory, others)
+        samples = [first, *alike]
+        for sample in samples:
+            del self._waiting[sample.picture]
+        return samples
 
     def _evaluate(self, observatory: Observatory, series: Series, window: Window) -> Iterator[None]:
         """In slices; at its end the series has a new reading, or none."""

@@ -46,6 +46,13 @@ class Register:
             or any(standing.is_stale for standing in self.standings.values())
         )
 
+    def has(self, sample: Sample) -> bool:
+        """Whether the very picture is in a window."""
+        standing = self.standings.get(sample.series)
+        if standing is None or standing.maker != sample.maker:
+            return False
+        return self._windows[sample.series].has(sample.class_label, sample.seed)
+
     def add(self, sample: Sample, features: torch.Tensor) -> Window | None:
         """Put features (D,) into their window; None where they belong to none."""
         series = sample.series
@@ -60,7 +67,7 @@ class Register:
                 return None  # a late picture of what had these labels before
             standing = self._begin(sample, standing.reading or standing.previous)
         window = self._windows[series]
-        window.add(features, sample.class_label)
+        window.add(features, sample.class_label, sample.seed)
         newest_at = max(standing.newest_at, sample.submitted_at)
         self._tell(series, replace(standing, newest_at=newest_at, num_samples=window.count))
         return window

@@ -57,6 +57,7 @@ class Sample:
     observatory: Observatory
     table_digest: str
     class_label: int
+    seed: int
     pixels: Pixels
     submitted_at: float  # time.monotonic(): when it was asked for
 
@@ -64,6 +65,11 @@ class Sample:
     def maker(self) -> tuple[str, str]:
         """What made it: the weights and the table."""
         return self.observatory.model_digest, self.table_digest
+
+    @property
+    def picture(self) -> tuple[Series, tuple[str, str], int, int]:
+        """What another sample has in common with this one only where it shows the same picture."""
+        return self.series, self.maker, self.class_label, self.seed
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 Newer pictures weigh more, so that a change shows before the window is full of it.
 """
 
+from collections import deque
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,11 @@ MINIMUM_PER_FEATURE = 2  # effective pictures below which no distance is told
 COVERAGE = 0.9  # of the classes that as many pictures of random classes would show
 
 
+def minimum(num_features: int) -> int:
+    """Effective pictures that a window needs: fewer say too little of so many features."""
+    return MINIMUM_PER_FEATURE * num_features
+
+
 class Window:
     """Keeps features, not pictures."""
 
@@ -22,9 +29,11 @@ class Window:
         self.num_new = 0  # since somebody set it to zero
         self._num_classes = num_classes
         self._half_life = HALF_LIFE_PER_FEATURE * num_features
-        self._minimum = MINIMUM_PER_FEATURE * num_features
+        self._minimum = minimum(num_features)
         self._features = torch.zeros(size, num_features)
         self._labels = torch.zeros(size, dtype=torch.int64)
+        self._drawn: deque[tuple[int, int]] = deque()  # class and seed, the oldest first
+        self._known: set[tuple[int, int]] = set()  # the same, to look them up
         self._total = 0  # pictures that ever came
 
     @property
@@ -32,13 +41,27 @@ class Window:
         """Pictures in the window."""
         return min(self._total, len(self._features))
 
-    def add(self, features: Tensor, class_label: int) -> None:
-        """features  (D,)"""
+    def has(self, class_label: int, seed: int) -> bool:
+        """Whether the picture of this class and seed is in it.
+
+        Drawn again it is no other picture: counted as one, it would feign certainty.
+        """
+        return (class_label, seed) in self._known
+
+    def add(self, features: Tensor, class_label: int, seed: int) -> None:
+        """A picture that is not in it. features  (D,)"""
+        self._remember((class_label, seed))
         place = self._total % len(self._features)
         self._features[place] = features
         self._labels[place] = class_label
         self._total += 1
         self.num_new += 1
+
+    def _remember(self, drawn: tuple[int, int]) -> None:
+        if self.count == len(self._features):
+            self._known.remove(self._drawn.popleft())
+        self._drawn.append(drawn)
+        self._known.add(drawn)
 
     def features(self) -> Tensor:
         """(count, D) float64"""

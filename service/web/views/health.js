@@ -79,12 +79,10 @@ export async function health(_, signal) {
     throughput.draw([columns[0], columns[3]]);
     queue.draw([columns[0], columns[4], columns[5]]);
     fill(tiles, tilesOf(reading.samples, now));
-    refill(outcomes, matching(reading.samples, "fewstep_requests_total"), () =>
-      outcomesOf(reading.samples),
-    );
-    refill(quality, matching(reading.samples, "fewstep_fid_proxy"), () =>
-      qualityOf(reading.samples),
-    );
+    const ended = endedRequests(reading.samples);
+    refill(outcomes, ended, () => outcomesOf(ended));
+    const watched = watchedQuality(reading.samples);
+    refill(quality, watched, () => qualityOf(watched));
   }
 
   await look();
@@ -187,9 +185,13 @@ function tile(label, value, unit = null) {
   return h("div.tile", h("dt", label), h("dd", value, unit && h("small", ` ${unit}`)));
 }
 
-function outcomesOf(samples) {
-  const entries = matching(samples, "fewstep_requests_total");
-  if (!entries.length) {
+/** Outcomes that there were: the server counts each of them from zero on. */
+function endedRequests(samples) {
+  return matching(samples, "fewstep_requests_total").filter(({ value }) => value > 0);
+}
+
+function outcomesOf(ended) {
+  if (!ended.length) {
     return h(
       "p.empty",
       "No request for images yet.",
@@ -197,29 +199,51 @@ function outcomesOf(samples) {
     );
   }
   const columns = [{ text: "Model" }, { text: "Ended" }, { text: "Requests", isNumber: true }];
-  const rows = entries.map(({ labels, value }) => [labels.model, labels.outcome, count(value)]);
+  const rows = ended.map(({ labels, value }) => [labels.model, labels.outcome, count(value)]);
   return dataTable("Requests since the start", columns, rows);
 }
 
-/** The streaming Fréchet distance, where the server keeps one. */
-function qualityOf(samples) {
-  const entries = matching(samples, "fewstep_fid_proxy");
-  if (!entries.length) {
+/** The streaming Fréchet distance: of which models it is kept, and all of its series so far. */
+function watchedQuality(samples) {
+  const one = (name, labels) => matching(samples, name, labels)[0]?.value ?? null;
+  return {
+    isKept: matching(samples, "fewstep_fid_proxy_minimum").length > 0,
+    series: matching(samples, "fewstep_fid_proxy_samples").map(({ labels, value }) => ({
+      labels,
+      pictures: value,
+      minimum: one("fewstep_fid_proxy_minimum", { model: labels.model }),
+      distance: one("fewstep_fid_proxy", labels),
+      margin: one("fewstep_fid_proxy_margin", labels),
+    })),
+  };
+}
+
+function qualityOf({ isKept, series }) {
+  if (!series.length) {
     return h(
       "p.empty",
-      "This server does not follow the quality of what it serves yet: /metrics has no fewstep_fid_proxy. Evidence that was measured is with each version.",
+      isKept
+        ? "No picture has been judged yet."
+        : "No loaded model comes with a judge, so the quality of what is served is not followed.",
+      " Evidence that was measured is with each version.",
       h("a.button", { href: link(["solvers"]) }, "See the solvers"),
     );
   }
   const columns = [
     ...["Model", "Solver", "Steps", "Source"].map((text) => ({ text })),
-    { text: "Fréchet distance", isNumber: true },
-    { text: "Samples", isNumber: true },
+    { text: "Fréchet distance", isNumber: true, hint: "with half its 95 % interval" },
+    { text: "Pictures", isNumber: true },
   ];
-  const rows = entries.map(({ labels, value }) => [
-    ...["model", "solver", "steps", "source"].map((name) => labels[name]),
-    figure(value),
-    count(total(samples, "fewstep_fid_proxy_samples", labels)),
+  const rows = series.map((each) => [
+    ...["model", "solver", "steps", "source"].map((name) => each.labels[name]),
+    distanceOf(each),
+    count(each.pictures),
   ]);
   return dataTable("Quality of what is served", columns, rows);
+}
+
+/** With its margin; before there is one, how far it is to there. */
+function distanceOf({ distance, margin, pictures, minimum }) {
+  if (distance === null) return `${count(pictures)} of at least ${count(minimum)} pictures`;
+  return `${figure(distance)} ± ${figure(margin, 2)}`;
 }

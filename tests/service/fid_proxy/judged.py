@@ -1,6 +1,6 @@
 """The tiny model with a judge: a few projections of the pixels, and what converged pictures are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,8 @@ from diffusion_core.noise import initial_noise
 from diffusion_core.program import StepProgram, compile_program, sample
 from diffusion_core.quality import FeatureStatistics, Judge
 from service.engine.requests import ImageRequest, Watched
+from service.fid_proxy.proxy import FidProxy
+from tests.service.engine.conftest import HandCranked
 
 NUM_FEATURES = 24
 REFERENCE_SEEDS = range(100_000, 101_000)
@@ -70,6 +72,16 @@ def requests(model: LoadedModel, solver: str, steps: int, seeds: range) -> list[
         )
         for seed in seeds
     ]
+
+
+def make(model: LoadedModel, proxy: FidProxy, images: Sequence[ImageRequest]) -> None:
+    """Serve these images, and let the proxy have all the time it wants."""
+    engine = HandCranked([model], queue_rows=10_000, max_rows=16, spare_time=proxy)
+    for start in range(0, len(images), 16):
+        engine.submit(images[start : start + 16], lambda event: None)
+        engine.crank_until_idle()
+        while proxy.when_idle():
+            pass
 
 
 def damaged(model: LoadedModel, noise: float) -> LoadedModel:

@@ -20,7 +20,7 @@ from solver_store.store import SolverStore
 from tests.service.engine.conftest import MakeRequest
 from tests.service.searches import euler
 
-from .judged import judge_of
+from .judged import NUM_FEATURES, judge_of
 
 SHARE = 0.1
 
@@ -92,6 +92,7 @@ def test_reading_the_figures_lets_canaries_fly_and_they_show(
     told = generate_latest(registry).decode()
     assert "fewstep_fid_proxy_samples{" in told
     assert 'source="canary"' in told
+    assert f'fewstep_fid_proxy_minimum{{model="tiny"}} {2 * NUM_FEATURES}.0' in told
     assert 'fewstep_fid_proxy_seconds_total{work="canary"}' in told
 
 

@@ -16,9 +16,8 @@ from service.fid_proxy import register
 from service.fid_proxy.proxy import MAX_WAITING, Fate, FidProxy, Work
 from service.fid_proxy.register import Standing
 from service.fid_proxy.samples import Reading, Series, Source
-from tests.service.engine.conftest import HandCranked
 
-from .judged import NUM_FEATURES, damaged, judge_of, requests
+from .judged import NUM_FEATURES, damaged, judge_of, make, requests
 
 WINDOW = 8 * NUM_FEATURES
 
@@ -39,16 +38,6 @@ def proxy(tiny: LoadedModel, judge: Judge) -> FidProxy:
     watching = FidProxy()
     watching.watch(tiny, judge)
     return watching
-
-
-def make(model: LoadedModel, proxy: FidProxy, images: Sequence[ImageRequest]) -> None:
-    """Serve these images, and let the proxy have all the time it wants."""
-    engine = HandCranked([model], queue_rows=10_000, max_rows=16, spare_time=proxy)
-    for start in range(0, len(images), 16):
-        engine.submit(images[start : start + 16], lambda event: None)
-        engine.crank_until_idle()
-        while proxy.when_idle():
-            pass
 
 
 def standing(proxy: FidProxy, solver: str, steps: int) -> Standing:
@@ -122,16 +111,44 @@ def test_late_pictures_of_the_former_table_are_left_out(tiny: LoadedModel, proxy
     [image] = requests(tiny, "ab2", 2, range(1))
     pixels = np.zeros((8, 8, 3), dtype=np.uint8)
     promoted = replace(image, watched=Watched("ab2", "promoted"))
-    for entry, submitted_at in ((image, 1e9), (promoted, 2e9), (image, 1.5e9), (promoted, 3e9)):
-        proxy.see(entry, pixels, submitted_at, False)
+    seen = ((image, 1e9), (promoted, 2e9), (image, 1.5e9), (promoted, 3e9))
+    for seed, (entry, submitted_at) in enumerate(seen):
+        proxy.see(replace(entry, seed=seed), pixels, submitted_at, False)
         proxy.when_idle()
     found = standing(proxy, "ab2", 2)
     assert (found.maker[1], found.num_samples) == ("promoted", 2)
 
 
-def test_pictures_that_would_have_to_wait_are_dropped(tiny: LoadedModel, proxy: FidProxy) -> None:
+def test_the_same_pictures_again_are_no_evidence_however_often(
+    tiny: LoadedModel, proxy: FidProxy
+) -> None:
+    once = requests(tiny, "ab2", 2, range(4))  # one of each class
+    make(tiny, proxy, once * 81)
+    found = standing(proxy, "ab2", 2)
+    assert (found.num_samples, found.reading) == (4, None)
+    assert proxy.fates["tiny", Source.LIVE, Fate.JUDGED] == 4
+    assert proxy.fates["tiny", Source.LIVE, Fate.REPEATED] == 4 * 80
+
+
+def test_pictures_of_other_seeds_are_evidence(tiny: LoadedModel, proxy: FidProxy) -> None:
+    make(tiny, proxy, requests(tiny, "ab2", 2, range(4 * 81)))
+    assert reading(proxy, "ab2", 2).margin > 0
+    assert proxy.fates["tiny", Source.LIVE, Fate.JUDGED] == 4 * 81
+    assert proxy.fates["tiny", Source.LIVE, Fate.REPEATED] == 0
+
+
+def test_the_same_picture_by_another_table_is_another_picture(
+    tiny: LoadedModel, proxy: FidProxy
+) -> None:
     [image] = requests(tiny, "ab2", 2, range(1))
-    for _ in range(MAX_WAITING + 5):
+    promoted = replace(image, watched=Watched("ab2", "promoted"))
+    for submitted_at, entry in enumerate((image, promoted)):
+        proxy.see(entry, np.zeros((8, 8, 3), dtype=np.uint8), submitted_at + 1e9, False)
+    assert proxy.fates["tiny", Source.LIVE, Fate.REPEATED] == 0
+
+
+def test_pictures_that_would_have_to_wait_are_dropped(tiny: LoadedModel, proxy: FidProxy) -> None:
+    for image in requests(tiny, "ab2", 2, range(MAX_WAITING + 5)):
         proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), 1e9, False)
     assert proxy.fates["tiny", Source.LIVE, Fate.DROPPED] == 5
 
@@ -148,8 +165,7 @@ def test_judging_keeps_within_its_share_of_the_time(
 
     monkeypatch.setattr("service.fid_proxy.proxy._features", features)
     monkeypatch.setattr("service.fid_proxy.proxy.time.monotonic", lambda: now[0])
-    [image] = requests(tiny, "ab2", 2, range(1))
-    for _ in range(10_000):
+    for image in requests(tiny, "ab2", 2, range(10_000)):
         proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), 1e9, False)
         proxy.after_step(0.01, background=False)  # 100 s in all
     assert 0.9 < proxy.seconds[Work.JUDGING] <= 1.0 + 0.005
@@ -170,23 +186,3 @@ def test_what_nobody_asks_for_makes_room_and_no_more_series_are_held_than_that(
     proxy.see(image, np.zeros((8, 8, 3), dtype=np.uint8), now[0], False)
     proxy.when_idle()
     assert {series.solver for series in proxy.standings} == {"ab3"}
-
-
-def test_a_judge_that_fails_ends_the_figures_and_nothing_else(
-    tiny: LoadedModel, judge: Judge, caplog: pytest.LogCaptureFixture
-) -> None:
-    proxy = FidProxy()
-    proxy.watch(tiny, Judge(_Failing(), judge.reference))
-    make(tiny, proxy, requests(tiny, "ab2", 2, range(20)))
-    assert proxy.watched_models == ()
-    assert "not judged any more" in caplog.text
-
-
-class _Failing:
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        raise RuntimeError("no")
-
-    classify = features
-
-    def state_dict(self) -> dict[str, object]:
-        return {}

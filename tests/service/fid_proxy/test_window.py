@@ -10,7 +10,7 @@ def filled(labels: list[int], num_features: int = 4, num_classes: int = 4) -> Wi
     """Picture i has i in all its features."""
     window = Window(num_features, num_classes)
     for i, label in enumerate(labels):
-        window.add(torch.full((num_features,), float(i)), label)
+        window.add(torch.full((num_features,), float(i)), label, seed=i)
     return window
 
 
@@ -18,6 +18,14 @@ def test_only_the_newest_pictures_are_kept() -> None:
     window = filled([0] * 100)  # a window of four features holds 32
     assert window.count == 32
     assert sorted(window.features()[:, 0].tolist()) == list(range(68, 100))
+
+
+def test_a_picture_is_known_by_class_and_seed_while_the_window_holds_it() -> None:
+    window = filled([0] * 33)
+    assert window.has(0, 32)
+    assert window.has(0, 1)
+    assert not window.has(1, 32)
+    assert not window.has(0, 0)
 
 
 def test_an_older_picture_weighs_half_after_the_half_life() -> None:

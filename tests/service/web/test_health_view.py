@@ -1,11 +1,20 @@
 """The health view, and how the page reads what Prometheus reads."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import httpx
 import pytest
-from playwright.sync_api import expect
-from prometheus_client.metrics_core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from playwright.sync_api import Locator, Page, expect
 
+from diffusion_core.folders import BUNDLED_MODELS
+from diffusion_core.model import find_models
+from diffusion_core.quality import load_judge
+from service.fid_proxy.gauges import FidGauges
+from service.fid_proxy.proxy import FidProxy
+from service.fid_proxy.register import Standing
+from service.fid_proxy.samples import Reading, Series, Source
 from tests.fakes import write_tiny_model
 from tests.service.live import Live
 from tests.service.web.browser import Visit
@@ -13,27 +22,38 @@ from tests.service.web.browser import Visit
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-class Proxy(Collector):
-    """The streaming Fréchet distance, as a server exports it that keeps one."""
+SERIES = Series("glyphs", 'a "name"', 4, Source.LIVE)
 
-    def collect(self) -> list[GaugeMetricFamily]:
-        labels = ("model", "solver", "steps", "source")
-        families = []
-        for name, value in (("fewstep_fid_proxy", 21.5), ("fewstep_fid_proxy_samples", 4321)):
-            family = GaugeMetricFamily(name, name, labels=labels)
-            family.add_metric(("glyphs", 'a "name"', "4", "served"), value)
-            families.append(family)
-        return families
+
+@contextmanager
+def told(site: Live, standing: Standing) -> Iterator[None]:
+    """One series more in the server's metrics, as a proxy of its own tells it."""
+    proxy, registry = FidProxy(), site.services.metrics.registry
+    proxy.watch(site.services.models["glyphs"], load_judge(find_models(BUNDLED_MODELS)["glyphs"]))
+    proxy._register.standings = {SERIES: standing}
+    gauges = FidGauges(proxy, lambda: None)
+    registry.register(gauges)
+    try:
+        yield
+    finally:
+        registry.unregister(gauges)
+
+
+def told_row(page: Page) -> Locator:
+    region = page.get_by_role("region", name="Quality of what is served")
+    return region.get_by_role("row").filter(has_text="name")
 
 
 def test_latency_throughput_and_queue_are_shown(visit: Visit, site: Live) -> None:
     page = visit.page
     visit.open("#/health")
-    expect(page.get_by_text("fewstep_fid_proxy")).to_be_visible()
+    expect(page.get_by_text("No request for images yet")).to_be_visible()
     with httpx.Client(base_url=site.url, timeout=60) as http:
         http.post("/generate", json={"class_id": 1, "steps": 2})
     row = page.get_by_role("row", name="glyphs ok")
     expect(row).to_contain_text("1")
+    expect(page.get_by_role("row").filter(has_text="live")).to_contain_text("of at least 256")
+    expect(page.get_by_role("row", name="timeout")).to_have_count(0)
     expect(page.get_by_text("last 30 s").first).to_be_visible()
     expect(page.get_by_role("img", name="Images per second")).to_be_visible()
     expect(page.get_by_role("definition").filter(has_text="ready")).to_be_visible()
@@ -52,15 +72,25 @@ def test_a_model_is_loaded_and_unloaded(visit: Visit, site: Live) -> None:
 
 
 def test_the_quality_of_what_is_served_is_shown_where_it_is_known(visit: Visit, site: Live) -> None:
-    registry, proxy = site.services.metrics.registry, Proxy()
-    registry.register(proxy)
-    try:
+    standing = Standing(("weights", "table"), time.monotonic(), 4321, Reading(21.5, 3.25))
+    with told(site, standing):
         visit.open("#/health")
-        row = visit.page.get_by_role("region", name="Quality of what is served").get_by_role("row")
-        expect(row.last).to_contain_text("21.5")
-        expect(row.last).to_contain_text("4,321")
-    finally:
-        registry.unregister(proxy)
+        expect(told_row(visit.page)).to_contain_text("21.5 ± 3.3")
+        expect(told_row(visit.page)).to_contain_text("4,321")
+
+
+def test_how_many_pictures_are_missing_for_a_distance_is_shown(visit: Visit, site: Live) -> None:
+    with told(site, Standing(("weights", "table"), time.monotonic(), 122)):
+        visit.open("#/health")
+        expect(told_row(visit.page)).to_contain_text("122 of at least 256 pictures")
+
+
+def test_where_no_model_has_a_judge_that_is_said(
+    visit: Visit, site: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.services.fid_proxy, "_observatories", {})
+    visit.open("#/health")
+    expect(visit.page.get_by_text("No loaded model comes with a judge")).to_be_visible()
 
 
 def test_quantiles_are_those_of_prometheus(visit: Visit) -> None:
