@@ -52,13 +52,17 @@ def search_solvers(
 
 
 def write_shipped(store: SolverStore, model: str, folder: Path) -> None:
-    """Every version that an alias points at, as a file; others are not shipped."""
+    """Every version that an alias points at, as a file; of a name without any, the newest.
+
+    Such a one has won nothing, and `auto` does not take it; its evidence says how near it came.
+    """
     for entry in store.solvers(model):
         assert entry.target is not None
-        for version in store.versions(entry.name):
+        versions = store.versions(entry.name)
+        for version in versions:
             held = tuple(a for a, number in entry.aliases.items() if number == version.version)
             path = folder / f"{entry.name}-v{version.version}.json"
-            if held:
+            if held or (not entry.aliases and version is versions[-1]):
                 shipped = ShippedSolver.of(version, entry.target, held)
                 text = json.dumps(shipped.as_dict(), indent=1) + "\n"
                 write_atomically(text.encode(), path)
