@@ -24,6 +24,7 @@ from .assembly import Services, open_services
 from .border.context import context_of
 from .border.middleware import Border
 from .errors import ServiceError
+from .metrics import Outcome
 from .problems import problem_of, problem_of_http, problem_of_validation
 from .routes import generate, health, models, page, search_jobs, solvers
 from .routes.documentation import add_problem_schema, problems
@@ -85,7 +86,9 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
-    return problem_of(error).response(context_of(request).id)
+    context = context_of(request)
+    context.outcome = Outcome.of_error(error)  # the border sees no more of it than its status
+    return problem_of(error).response(context.id)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
