@@ -50,10 +50,12 @@ async def generate(body: GenerateRequest, request: Request) -> Response:
     (`Accept: text/event-stream`: `queued`, `step`, `image`, `error`, `done`).
     """
     context = context_of(request)
+    services = services_of(request)
     context.steps = body.steps
+    context.model = services.default_model if body.model is None else body.model  # also if refused
     media_type = choose(accepted_by(request), tuple(ANSWERS))
     if media_type == PNG and body.num_images > 1:
         raise FieldRefused("num_images", "must be 1 where the answer is a PNG", body.num_images)
-    order = await take_order(body, services_of(request))
-    context.model, context.solver = order.model.card.name, order.solver.name
+    order = await take_order(body, services)
+    context.solver = order.solver.name
     return await ANSWERS[media_type](request, order)
