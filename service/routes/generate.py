@@ -14,7 +14,7 @@ from ..generation.delivery import answer_json, answer_png
 from ..generation.event_stream import answer_events
 from ..generation.order import Order, take_order
 from ..schemas import GenerateRequest
-from .documentation import BODY_PROBLEMS, Responses, event_stream, problems
+from .documentation import BODY_PROBLEMS, Responses, event_stream, picture, problems
 
 router = APIRouter(tags=["generate"])
 
@@ -30,7 +30,7 @@ RESPONSES: Responses = {
     200: {
         "description": "The pictures, as the `Accept` header asks for them",
         "content": {
-            PNG: {"schema": {"type": "string", "format": "binary"}},
+            PNG: picture("The one picture; what went into it is in its text chunks."),
             EVENTS: event_stream("queued", "step", "image", "error", "done"),
         },
         "headers": {
