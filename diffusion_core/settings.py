@@ -108,4 +108,5 @@ def read(
 def _rule(name: str, message: str) -> str:
     if name == "device":
         return "must be auto, cpu, cuda or cuda:N"
+    message = message.removeprefix("Value error, ")  # how pydantic begins what a validator says
     return message[0].lower() + message[1:]

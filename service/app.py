@@ -24,9 +24,10 @@ from .assembly import Services, open_services
 from .border.context import context_of
 from .border.middleware import Border
 from .errors import ServiceError
+from .metrics import Outcome
 from .problems import problem_of, problem_of_http, problem_of_validation
 from .routes import generate, health, models, page, search_jobs, solvers
-from .routes.documentation import add_problem_schema, problems
+from .routes.documentation import add_keys, add_problem_schema
 from .routes.examples import add_examples
 from .settings import Settings
 from .tracing import open_tracing, telemetry
@@ -40,9 +41,13 @@ OpenServices = Callable[[Settings], AbstractContextManager[Services]]
 
 
 class Application(FastAPI):
+    asks_for_keys = False
+
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         add_problem_schema(document)
+        if self.asks_for_keys:
+            add_keys(document)
         add_examples(document)
         return document
 
@@ -73,8 +78,8 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
         redirect_slashes=False,
         docs_url=None,  # our own, in routes/page.py: the framework's loads from other hosts
         redoc_url=None,
-        responses=problems(401) if settings.api_keys else {},
     )
+    app.asks_for_keys = bool(settings.api_keys)
     for router in ROUTERS:
         app.include_router(router)
     for kind in (ServiceError, DiffusionError, SearchError, StoreError):
@@ -85,7 +90,9 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
-    return problem_of(error).response(context_of(request).id)
+    context = context_of(request)
+    context.outcome = Outcome.of_error(error)  # the border sees no more of it than its status
+    return problem_of(error).response(context.id)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from .engine.stats import EngineStats
-from .errors import ImageFailed, status_of
+from .errors import Draining, ImageFailed, status_of
 from .readiness import ReadyEngine, is_ready
 
 MAX_STEPS_LABEL = 32
@@ -34,16 +34,16 @@ class Outcome(StrEnum):
     OK = "ok"
     CANCELLED = "cancelled"  # the client hung up
     INVALID = "invalid"  # the request breaks a rule
-    REJECTED = "rejected"  # no room, or stopping
+    REJECTED = "rejected"  # no room, or stopping: another time, or another replica, may do
     TIMEOUT = "timeout"  # its deadline passed
-    ERROR = "error"
+    ERROR = "error"  # the server's fault: memory, database, a bug
 
     @classmethod
     def of_status(cls, status: int) -> "Outcome":
         match status:
             case 499:
                 return cls.CANCELLED
-            case 429 | 503:
+            case 429:
                 return cls.REJECTED
             case 504:
                 return cls.TIMEOUT
@@ -56,8 +56,14 @@ class Outcome(StrEnum):
 
     @classmethod
     def of_error(cls, error: Exception) -> "Outcome":
-        """As its status has it; but an image that diverges may be the model's fault, too."""
-        return cls.ERROR if isinstance(error, ImageFailed) else cls.of_status(status_of(error))
+        """As its status has it, but for errors whose status says something else to clients."""
+        match error:
+            case Draining():
+                return cls.REJECTED  # stopping is no fault, as an end of memory with this status is
+            case ImageFailed():
+                return cls.ERROR  # an image that diverges may be the model's fault, too
+            case _:
+                return cls.of_status(status_of(error))
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,33 @@
 """What the service alone is told; what its workers know, too, is in the base."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from diffusion_core.settings import CommonSettings, Names, read
 
 from .errors import SettingInvalid
+
+
+def _checked_url(text: str) -> str:
+    """Raises ValueError where no request could be sent there."""
+    if not _is_url(text):
+        raise ValueError(
+            "must begin with http:// or https:// and name a host, and a port up to 65535 if any"
+        )
+    return text
+
+
+def _is_url(text: str) -> bool:
+    if " " in text or not text.isprintable():  # which urlsplit takes, and leaves out
+        return False
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # brackets around no address, or a port that is none
+        return False
 
 
 class Settings(CommonSettings):
@@ -48,9 +68,8 @@ class Settings(CommonSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="text, or json for one object a line"
     )
-    traces_url: str | None = Field(
+    traces_url: Annotated[str, AfterValidator(_checked_url)] | None = Field(
         None,
-        pattern=r"^https?://\S+$",
         description="OpenTelemetry collector that gets a trace of every request, such as "
         "http://127.0.0.1:4318/v1/traces; needs the extra `tracing`",
     )

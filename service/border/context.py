@@ -30,7 +30,7 @@ class RequestContext:
     model: str | None = None
     steps: int | None = None
     solver: str | None = None
-    outcome: Outcome | None = None  # where the status does not tell
+    outcome: Outcome | None = None  # where more is known than the status
     trace_id: str | None = None  # 32 hexadecimal digits, where traces are kept
     parts_ms: dict[str, float] = field(default_factory=dict)  # what took how long, in order
 

@@ -12,8 +12,6 @@ from ..border.context import RequestContext, context_of, services_of
 from ..border.hang_up import unless_hung_up
 from ..engine.requests import ImageDone, Report
 from ..engine.stream import gathered
-from ..errors import ServiceError
-from ..metrics import Outcome
 from ..png import encode
 from ..tracing import add_parts
 from .order import Order
@@ -96,12 +94,8 @@ def note_images(context: RequestContext, images: Sequence[ImageDone]) -> None:
 async def _images(request: Request, order: Order) -> list[ImageDone]:
     """All images of an order, in order. Raises the error of the first that is lost."""
     engine = services_of(request).engine
-    try:
-        with gathered(engine, order.image_requests(Report.NOTHING)) as images:
-            done = await unless_hung_up(request, images)
-    except ServiceError as error:
-        context_of(request).outcome = Outcome.of_error(error)
-        raise
+    with gathered(engine, order.image_requests(Report.NOTHING)) as images:
+        done = await unless_hung_up(request, images)
     note_images(context_of(request), done)
     return done
 

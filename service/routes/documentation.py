@@ -5,6 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from ..answers import ProblemAnswer
+from ..border.keys import OPEN_PATHS
 from ..problems import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
@@ -26,6 +27,11 @@ DESCRIPTIONS = {
     503: "Not ready, stopping, or out of memory",
     504: "The deadline passed",
     507: "The device has no room for this model",
+}
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
 BODY_PROBLEMS = (400, 413, 415, 422)
@@ -57,6 +63,24 @@ def event_stream(*names: str) -> dict[str, Any]:
     }
     event = {"type": "object", "properties": properties, "required": ["event", "data"]}
     return {"itemSchema": event}
+
+
+def picture(description: str) -> dict[str, Any]:
+    """Document a PNG file: bytes, which no example can show."""
+    return {"schema": {"type": "string", "format": "binary", "description": description}}
+
+
+def add_keys(document: dict[str, Any]) -> None:
+    """Document that a key is needed, how it is shown, and where none is asked for."""
+    document.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
+    document["security"] = [{name: []} for name in SECURITY_SCHEMES]  # any one of them
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if path in OPEN_PATHS:
+                operation["security"] = []
+            else:
+                answers = {**operation["responses"], "401": problem(401)}
+                operation["responses"] = dict(sorted(answers.items()))
 
 
 def add_problem_schema(document: dict[str, Any]) -> None:

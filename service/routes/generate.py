@@ -14,7 +14,7 @@ from ..generation.delivery import answer_json, answer_png
 from ..generation.event_stream import answer_events
 from ..generation.order import Order, take_order
 from ..schemas import GenerateRequest
-from .documentation import BODY_PROBLEMS, Responses, event_stream, problems
+from .documentation import BODY_PROBLEMS, Responses, event_stream, picture, problems
 
 router = APIRouter(tags=["generate"])
 
@@ -30,7 +30,7 @@ RESPONSES: Responses = {
     200: {
         "description": "The pictures, as the `Accept` header asks for them",
         "content": {
-            PNG: {"schema": {"type": "string", "format": "binary"}},
+            PNG: picture("The one picture; what went into it is in its text chunks."),
             EVENTS: event_stream("queued", "step", "image", "error", "done"),
         },
         "headers": {
@@ -50,10 +50,12 @@ async def generate(body: GenerateRequest, request: Request) -> Response:
     (`Accept: text/event-stream`: `queued`, `step`, `image`, `error`, `done`).
     """
     context = context_of(request)
+    services = services_of(request)
     context.steps = body.steps
+    context.model = services.default_model if body.model is None else body.model  # also if refused
     media_type = choose(accepted_by(request), tuple(ANSWERS))
     if media_type == PNG and body.num_images > 1:
         raise FieldRefused("num_images", "must be 1 where the answer is a PNG", body.num_images)
-    order = await take_order(body, services_of(request))
-    context.model, context.solver = order.model.card.name, order.solver.name
+    order = await take_order(body, services)
+    context.solver = order.solver.name
     return await ANSWERS[media_type](request, order)

@@ -1,4 +1,4 @@
-"""GET /livez, /readyz, /metrics: for those who look after the server."""
+"""GET /livez, /readyz, /metrics: for those who look after the server; HEAD asks without a body."""
 
 import asyncio
 
@@ -15,12 +15,14 @@ from .documentation import problems
 router = APIRouter(tags=["operation"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> Health:
     """The process is alive."""
     return Health(status="live")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problems(503))
 async def readyz(request: Request) -> Health:
     """The engine takes requests: it made a step lately, or a probe forward comes through now."""
@@ -28,6 +30,7 @@ async def readyz(request: Request) -> Health:
     return Health(status="ready")
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     response_class=Response,

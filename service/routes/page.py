@@ -38,6 +38,7 @@ class Overview(BaseModel):
     )  # fmt: skip
 
 
+@router.head("/")
 @router.get("/")
 async def index(request: Request) -> Response:
     """The page for browsers; for programs that ask for JSON, where to go from here."""
@@ -46,6 +47,7 @@ async def index(request: Request) -> Response:
     return _document(request, "index.html", {"Vary": "Accept"})
 
 
+@router.head("/docs")
 @router.get("/docs")
 async def documentation(request: Request) -> Response:
     """All routes, to read and to try."""

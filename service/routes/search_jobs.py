@@ -18,7 +18,7 @@ from ..searching.candidate import NOT_KEPT, Candidate, answer_sample
 from ..searching.event_stream import LAST_EVENT_ID, answer_job_events
 from ..searching.order import fill_in
 from ..server_sent_events import MEDIA_TYPE
-from .documentation import BODY_PROBLEMS, Responses, event_stream, problems
+from .documentation import BODY_PROBLEMS, Responses, event_stream, picture, problems
 
 router = APIRouter(prefix="/search-jobs", tags=["search jobs"])
 
@@ -57,7 +57,7 @@ ENDED = problems(404, 409, 413, 415, 422, 503)
 SAMPLE: Responses = {
     200: {
         "description": "A picture by the table as it stands",
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"image/png": picture("The one picture.")},
     },
     **problems(404, 422, 429, 500, 503),
 }

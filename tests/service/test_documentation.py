@@ -1,19 +1,23 @@
 """The OpenAPI document has an example of everything, and every example is true to its schema."""
 
+import json
 from typing import Any
 
+import httpx
 import jsonschema_rs
 import pytest
 
 from diffusion_core import errors as diffusion
 from search_jobs.errors import BrokerUnavailable
 from service.app import create_app
+from service.border.keys import OPEN_PATHS
 from service.errors import NEVER_PUBLIC, STATUSES, Cancelled, FieldRefused
 from service.problems import MEDIA_TYPE, problem_of
 from service.routes.examples import known
 from service.routes.problem_examples import EXAMPLES
 from service.settings import Settings
 from solver_store.table import SolverTable
+from tests.service.live import read_stream
 
 DOCUMENT: dict[str, Any] = create_app(Settings(api_keys=("a",))).openapi()
 OPERATIONS = {
@@ -53,11 +57,54 @@ def test_every_body_has_an_example_that_it_allows(operation: dict[str, Any]) -> 
         check(content["schema"], content["example"])
 
 
-def test_every_answer_as_json_has_an_example_that_is_one(operation: dict[str, Any]) -> None:
+def test_every_answer_has_an_example_that_is_one(operation: dict[str, Any]) -> None:
     for response in operation["responses"].values():
-        content = response.get("content", {}).get("application/json")
-        if content is not None:
-            check(content["schema"], content["example"])
+        for media_type, content in response.get("content", {}).items():
+            match media_type:
+                case "image/png":
+                    assert content["schema"]["description"]
+                case "text/event-stream":
+                    check_stream(content["itemSchema"], content["example"])
+                case _ if media_type == MEDIA_TYPE:
+                    pass  # problems have a test of their own
+                case _:
+                    check(content["schema"], content["example"])
+
+
+def check_stream(schema: dict[str, Any], text: str) -> None:
+    """Every event is one, and tells something as JSON."""
+    assert text.endswith("\n\n")
+    for block in text.removesuffix("\n\n").split("\n\n"):
+        event = dict(line.split(": ", 1) for line in block.splitlines())
+        check(schema, event)
+        assert json.loads(event["data"])
+
+
+def test_the_example_of_a_stream_tells_what_a_stream_tells(http: httpx.Client) -> None:
+    body = known()["POST /generate"]["body"] | {"steps": 1, "class_id": 1}
+    stream = http.post("/generate", json=body, headers={"Accept": "text/event-stream"})
+    shown = {event["event"]: event["data"] for event in known()["POST /generate"]["events"]}
+    for name, told in read_stream(stream):
+        assert told.keys() == shown[name].keys()
+
+
+def test_where_keys_are_set_it_says_how_to_show_one_and_where_none_is_needed() -> None:
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    assert {(scheme["type"], scheme.get("name")) for scheme in schemes.values()} == {
+        ("http", None),
+        ("apiKey", "X-API-Key"),
+    }
+    assert DOCUMENT["security"] == [{name: []} for name in schemes]
+    for name, operation in OPERATIONS.items():
+        is_open = name.split()[1] in OPEN_PATHS
+        assert ("401" in operation["responses"]) is not is_open
+        assert operation.get("security") == ([] if is_open else None)
+
+
+def test_where_no_key_is_set_none_is_told_of() -> None:
+    document = create_app(Settings()).openapi()
+    assert "securitySchemes" not in document["components"]
+    assert "401" not in document["paths"]["/models"]["get"]["responses"]
 
 
 def test_every_problem_has_an_example_that_is_one(operation: dict[str, Any]) -> None:

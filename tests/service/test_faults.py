@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from solver_store.errors import StoreUnavailable
 from tests.service.conftest import StartServer
 from tests.service.live import Live, assert_problem, read_stream, wait_until
 from tests.solver_store.builders import SOURCE, euler
@@ -40,6 +41,15 @@ def slow(live: Live, seconds_per_step: float) -> Iterator[None]:
 
 def cancelled(live: Live) -> float:
     return live.metric('fewstep_requests_total{model="tiny",outcome="cancelled"}')
+
+
+def ended(live: Live, outcome: str) -> float:
+    """How many requests of any model ended so."""
+    models = ("tiny", "unknown")
+    return sum(
+        live.metric(f'fewstep_requests_total{{model="{model}",outcome="{outcome}"}}')
+        for model in models
+    )
 
 
 def test_a_full_queue_says_when_to_come_again(start_server: StartServer) -> None:
@@ -189,6 +199,19 @@ def test_out_of_memory_is_answered_and_survived(start_server: StartServer) -> No
         assert problem["type"] == "urn:fewstep:problem:out-of-memory"
         handle.remove()
         assert http.post("/generate", json=ROUND).status_code == 200
+        assert ended(live, "error") == 1
+
+
+def test_a_database_that_is_away_counts_as_an_error(
+    http: httpx.Client, server: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise StoreUnavailable("gone")
+
+    before = ended(server, "error")
+    monkeypatch.setattr("service.routes.generate.take_order", fail)
+    assert_problem(http.post("/generate", json=ROUND), 503)
+    wait_until(lambda: ended(server, "error") == before + 1)
 
 
 def test_an_unforeseen_fault_of_a_step_is_answered_and_survived(
@@ -212,6 +235,7 @@ def test_a_draining_server_is_not_ready_and_takes_nothing(start_server: StartSer
         assert problem["type"] == "urn:fewstep:problem:draining"
         assert_problem(http.post("/generate", json=ROUND), 503)
         assert http.get("/livez").json() == {"status": "live"}
+        assert ended(live, "rejected") == 1
 
 
 def test_a_stuck_engine_is_alive_but_not_ready(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import logging
 
 import httpx
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image
 
 from service.answers import GenerateAnswer
+from service.log import REQUESTS
 from service.png import read_provenance
-from tests.service.live import Live, assert_problem, read_stream
+from tests.service.live import Live, assert_problem, read_stream, wait_until
 
 PNG = {"Accept": "image/png"}
 EVENTS = {"Accept": "text/event-stream"}
@@ -189,3 +191,17 @@ def test_requests_are_counted_by_how_they_end(http: httpx.Client, server: Live) 
     assert count("ok", "tiny") == ok + 1
     assert count("invalid", "unknown") == invalid + 1
     assert server.metric(duration) == long_ones + 1
+
+
+@pytest.mark.parametrize("model", [{}, {"model": "tiny"}])
+def test_a_request_refused_for_its_solver_counts_for_its_model(
+    http: httpx.Client, server: Live, caplog: pytest.LogCaptureFixture, model: dict[str, str]
+) -> None:
+    caplog.set_level(logging.INFO, logger=REQUESTS)
+    invalid = 'fewstep_requests_total{model="tiny",outcome="invalid"}'
+    before = server.metric(invalid)
+    refused = http.post("/generate", json={"class_id": 0, "steps": 3, "solver": "nonesuch"} | model)
+    assert_problem(refused, 404)
+    wait_until(lambda: server.metric(invalid) == before + 1)
+    told = [line for line in caplog.messages if refused.headers["x-request-id"] in line]
+    assert " model=tiny steps=3" in told[-1]

@@ -63,6 +63,17 @@ def test_label_values_are_bounded(http: httpx.Client, server: Live) -> None:
         assert unbounded not in text
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/livez", "/readyz", "/metrics"])
+def test_head_answers_as_get_does_without_a_body(http: httpx.Client, path: str) -> None:
+    got, asked = http.get(path), http.head(path)
+    assert asked.status_code == got.status_code == 200
+    assert asked.content == b""
+    assert asked.headers["content-type"] == got.headers["content-type"]
+    refused = http.put(path)
+    assert_problem(refused, 405)
+    assert refused.headers["allow"] == "GET, HEAD"
+
+
 def test_without_keys_nothing_is_asked(http: httpx.Client) -> None:
     assert http.get("/models", headers={"Authorization": "Bearer wrong"}).status_code == 200
 

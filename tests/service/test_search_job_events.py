@@ -10,6 +10,7 @@ import pytest
 
 from search_jobs.spec import JobState
 from service import server_sent_events
+from service.routes.examples import known
 from service.searching import event_stream
 from solver_store.errors import StoreUnavailable
 from tests.service.conftest import StartServer
@@ -55,6 +56,13 @@ def test_a_finished_job_tells_its_story_again(http: httpx.Client, finished: str)
     assert all(story.pop("at") for story in stories)
     assert stories[4] == job["results"][0]
     assert stories[5] == {"state": "succeeded", "error": None}
+
+
+def test_the_documents_example_tells_what_a_job_tells(http: httpx.Client, finished: str) -> None:
+    shown = known()["GET /search-jobs/{job_id}/events"]["events"]
+    keys = {event["event"]: event["data"].keys() for event in shown}
+    for name, story in read_stream(http.get(f"/search-jobs/{finished}/events")):
+        assert story.keys() == keys[name]
 
 
 def test_whoever_comes_back_gets_what_he_missed(http: httpx.Client, finished: str) -> None:

@@ -70,6 +70,36 @@ def test_a_bad_setting_is_named_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::bad",
+        "http://x:99999999/",
+        "http://x:0/",
+        "http://x:port/",
+        "http:///v1/traces",
+        "http://:4318/",
+        "ftp://x/",
+        "x:4318",
+        "http://x/ y",
+        "http://x/\ty",
+        "",
+    ],
+)
+def test_a_collector_that_nothing_can_be_sent_to_is_refused_in_words(url: str) -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        parse("--traces-url", url)
+    assert str(caught.value) == (
+        "--traces-url: must begin with http:// or https:// and name a host, "
+        f"and a port up to 65535 if any, got {url!r}"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4318/v1/traces", "https://[::1]/", "http://x"])
+def test_a_collector_may_be_any_url(url: str) -> None:
+    assert parse("--traces-url", url).traces_url == url
+
+
 def test_keys_and_passwords_do_not_show() -> None:
     assert "secret" not in repr(parse("--api-keys", "secret"))
     assert "secret" not in repr(parse("--redis-url", "redis://:secret@host"))
