@@ -66,8 +66,19 @@ def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerS
             control.tell_the_last()
             patiently(lambda: jobs.finish(claim, JobState.FAILED, reason))
         else:
-            control.tell_that_all_is_done()
-            patiently(lambda: jobs.finish(claim, JobState.SUCCEEDED))
+            _end(claim, jobs, control)
+
+
+def _end(claim: Claim, jobs: JobStore, control: JobControl) -> None:
+    """A job that was stopped before it had found anything is cancelled, as one that still waits.
+
+    Raises JobCancelled, LeaseLost.
+    """
+    if control.should_stop() and not patiently(lambda: jobs.get(claim.job_id)).results:
+        patiently(lambda: jobs.finish(claim, JobState.CANCELLED))
+        return
+    control.tell_that_all_is_done()
+    patiently(lambda: jobs.finish(claim, JobState.SUCCEEDED))
 
 
 def reason_of(error: Exception) -> str:

@@ -227,6 +227,25 @@ def test_a_search_hears_that_it_is_to_stop(records: JobStore, control: JobContro
     wait_until(control.should_stop)
 
 
+@pytest.mark.parametrize("has_found", [False, True])
+def test_a_job_stopped_before_it_has_found_anything_is_cancelled(
+    records: JobStore, searching: Callable[[Search], None], has_found: bool
+) -> None:
+    def search(control: Control) -> None:
+        if has_found:
+            control.publish(outcome())
+        records.stop(job_of(records))
+        wait_until(control.should_stop)
+
+    searching(search)
+    job_id = submitted(records)
+    perform(job_id, "worker")
+    job = records.get(job_id)
+    assert job.state == (JobState.SUCCEEDED if has_found else JobState.CANCELLED)
+    assert job.error is None
+    assert records.events(job_id)[-1].kind == "finished"
+
+
 def test_the_lease_is_renewed_while_the_search_is_silent(
     sqlite_store: SolverStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
