@@ -167,7 +167,8 @@ class Watch(threading.Thread):
     """Holds the lease of a job while its process lives, however seldom that gets its turn.
 
     Ends the process where the job is cancelled, or another worker has taken it over. The process
-    sees that by itself, unless it is in the middle of a long computation.
+    sees that by itself, unless it is in the middle of a long computation. Also ends it where the
+    worker was told to stop.
     """
 
     def __init__(self, worker: SearchWorker, job_id: str) -> None:
@@ -184,6 +185,8 @@ class Watch(threading.Thread):
         kill_at = None
         keep_at = monotonic()
         while not self._stopping.wait(LOOK_S):
+            if self._worker.was_told_to_stop:
+                self._worker.end_horse()  # the signal may have come before there was a process
             if not self._is_lost():
                 if monotonic() >= keep_at:
                     self._keep()
