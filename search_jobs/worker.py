@@ -37,7 +37,7 @@ from solver_store.errors import StoreError
 
 from . import tied
 from .broker import Broker
-from .errors import SearchError
+from .errors import JobNotFound, SearchError
 from .job_store import JobStore
 from .messages import Message, tidy
 from .settings import WorkerSettings
@@ -197,7 +197,9 @@ class Watch(threading.Thread):
                 self._worker.end_horse()
 
     def _keep(self) -> None:
-        with suppress(StoreError):  # the process sees that, too, and logs it
+        # Of the store's errors the process logs the same. That there is no such job any more, the
+        # next look sees, too: then it is lost.
+        with suppress(StoreError, JobNotFound):
             self._worker.jobs.keep(self._job_id, self._worker.name)
 
     def _is_lost(self) -> bool:
