@@ -7,7 +7,6 @@ from diffusion_core.errors import DiffusionError
 from solver_store.errors import StoreError
 from solver_store.store import SolverStore
 
-from .control import Control
 from .errors import JobCancelled, JobNotFound, LeaseLost, SearchError
 from .job_control import JobControl
 from .job_store import JobStore
@@ -43,13 +42,14 @@ def perform(job_id: str, holder: str) -> None:
             logger.info("%s", error)
 
 
-def search(claim: Claim, store: SolverStore, settings: WorkerSettings, control: Control) -> None:
+def search(claim: Claim, store: SolverStore, settings: WorkerSettings, control: JobControl) -> None:
     """Raises what a search may raise; see reason_of."""
     from .resources import open_resources  # torch takes seconds to import
     from .run import run_spec
 
     workspace = settings.workspace(claim.job_id)
-    run_spec(claim.spec, open_resources(claim.spec.model, store, settings, workspace), control)
+    resources = open_resources(claim.spec.model, store, settings, workspace)
+    run_spec(claim.spec, resources, control, control.furthest)
 
 
 def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerSettings) -> None:

@@ -167,7 +167,7 @@ class JobStore:
             if row.attempts >= MAX_ATTEMPTS:
                 writes.end(connection, job_id, JobState.FAILED, writes.gave_up(row))
                 return None
-            claim = Claim(job_id, row.token + 1, read_spec(row))
+            claim = Claim(job_id, row.token + 1, read_spec(row), row.furthest)
             values = {
                 "state": JobState.RUNNING,
                 "token": claim.token,

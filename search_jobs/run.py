@@ -37,7 +37,9 @@ class SearchResources:
     cache: Path  # of all jobs: teachers, measurements
 
 
-def run_spec(spec: SearchSpec, resources: SearchResources, control: Control) -> None:
+def run_spec(
+    spec: SearchSpec, resources: SearchResources, control: Control, furthest: float = 0.0
+) -> None:
     """Do all of a job. What an earlier run of it has published is not done again.
 
     A stop ends the descent that goes on, and what it has found is measured and published. Step
@@ -45,12 +47,14 @@ def run_spec(spec: SearchSpec, resources: SearchResources, control: Control) -> 
     all, nothing is published. A start, which anyone can have without a search, is not worth the
     minutes of its measurement to somebody who wants an end.
 
+    furthest: the fraction that an earlier run of it has come to.
+
     In several processes, `control` and the store are those of the first one.
 
     Raises SearchRefused, SearchDiverged, StoreUnavailable, OSError, and whatever `control` raises.
     """
     known: dict[str, SolverTable] = {}
-    reporter = Reporter(control, spec.steps)
+    reporter = Reporter(control, spec.steps, furthest=furthest)
     shard = Shard.current()
     for steps in spec.steps:
         result = shard.of_first(control.result, steps)

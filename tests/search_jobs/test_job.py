@@ -287,6 +287,21 @@ def test_the_newest_progress_is_told_without_being_asked(
     wait_until(lambda: records.get(job_of(records)).progress.fraction == 0.2)
 
 
+def test_whoever_takes_a_job_over_knows_how_far_it_has_come(records: JobStore) -> None:
+    job, _ = records.submit(spec())
+    first = records.claim(job.id, "worker")
+    assert first is not None
+    records.report(first, Progress(fraction=0.5))
+    records.report(first, Progress(fraction=0.25))
+    records.free("worker")
+    second = records.claim(job.id, "other")
+    assert second is not None
+    with JobControl(records, second) as control:
+        assert control.furthest == 0.5
+        control.report(Progress(fraction=0.75))
+        assert control.furthest == 0.75
+
+
 def test_what_an_earlier_run_published_is_found(records: JobStore, control: JobControl) -> None:
     result = control.publish(outcome(promotions=(promotion(),)))
     assert control.result(2) == result

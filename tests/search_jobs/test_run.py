@@ -96,6 +96,15 @@ def test_what_the_job_has_published_already_is_not_searched_again(
     assert len(resources.store.versions("tiny-g1-3")) == 1
 
 
+def test_a_job_that_goes_on_tells_no_lower_fraction_than_before(
+    resources: SearchResources,
+) -> None:
+    control = Direct(resources.store)
+    run_spec(SPEC.model_copy(update={"budget": 2_000}), resources, control, furthest=0.5)
+    assert control.heard[0].fraction == 0.5
+    assert control.heard[-1].fraction > 0.9
+
+
 def test_told_not_to_promote_it_only_publishes(resources: SearchResources) -> None:
     control = Direct(resources.store)
     spec = SPEC.model_copy(update={"promote": Promote.NEVER, "budget": 4_000})
