@@ -14,7 +14,7 @@ from .job_writes import Claim
 from .patience import open_patiently, patiently
 from .priority import yield_to_others
 from .settings import WorkerSettings, read_worker_settings
-from .spec import JobState
+from .spec import JobState, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerS
     """Raises JobCancelled, LeaseLost: then nothing more is to be written."""
     with JobControl(jobs, claim) as control:
         try:
+            _tell_that_it_begins(claim, control)
             # An unfinished search goes on from its checkpoint, so it may be begun twice.
             patiently(lambda: search(claim, store, settings, control))
         except (JobCancelled, LeaseLost):
@@ -67,6 +68,16 @@ def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerS
             patiently(lambda: jobs.finish(claim, JobState.FAILED, reason))
         else:
             _end(claim, jobs, control)
+
+
+def _tell_that_it_begins(claim: Claim, control: JobControl) -> None:
+    """At once: on a busy machine torch and the model take minutes to load.
+
+    Raises JobCancelled, LeaseLost.
+    """
+    left = (steps for steps in claim.spec.steps if control.result(steps) is None)
+    begun = Progress(fraction=control.furthest, steps=next(left, None), stage="teacher")
+    control.report(begun)
 
 
 def _end(claim: Claim, jobs: JobStore, control: JobControl) -> None:

@@ -302,6 +302,43 @@ def test_whoever_takes_a_job_over_knows_how_far_it_has_come(records: JobStore) -
         assert control.furthest == 0.75
 
 
+def test_a_job_tells_that_it_has_begun_before_it_loads_anything(
+    records: JobStore, searching: Callable[[Search], None]
+) -> None:
+    told: list[Progress] = []
+
+    def search(control: Control) -> None:
+        told.append(records.get(job_of(records)).progress)
+        control.publish(outcome())
+        control.report(Progress(fraction=0.5, steps=2, stage="search"))
+        if len(told) == 1:
+            raise LeaseLost("its process ends here")
+
+    searching(search)
+    job_id = submitted(records)
+    perform(job_id, "worker")
+    assert [event.kind for event in records.events(job_id)][1:3] == ["started", "progress"]
+    records.free("worker")
+    perform(job_id, "other")
+    first, second = told
+    assert (first.stage, first.steps, first.fraction) == ("teacher", 2, 0.0)
+    assert (second.stage, second.steps) == ("teacher", 3), "2 is published already"
+
+
+def test_a_job_that_goes_on_begins_with_the_fraction_that_it_had(
+    records: JobStore, searching: Callable[[Search], None]
+) -> None:
+    job_id = submitted(records)
+    claim = records.claim(job_id, "worker")
+    assert claim is not None
+    records.report(claim, Progress(fraction=0.5, steps=2, stage="search"))
+    records.free("worker")
+    fractions: list[float] = []
+    searching(lambda control: fractions.append(records.get(job_id).progress.fraction))
+    perform(job_id, "other")
+    assert fractions == [0.5]
+
+
 def test_what_an_earlier_run_published_is_found(records: JobStore, control: JobControl) -> None:
     result = control.publish(outcome(promotions=(promotion(),)))
     assert control.result(2) == result
