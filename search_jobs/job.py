@@ -7,7 +7,6 @@ from diffusion_core.errors import DiffusionError
 from solver_store.errors import StoreError
 from solver_store.store import SolverStore
 
-from .control import Control
 from .errors import JobCancelled, JobNotFound, LeaseLost, SearchError
 from .job_control import JobControl
 from .job_store import JobStore
@@ -15,7 +14,7 @@ from .job_writes import Claim
 from .patience import open_patiently, patiently
 from .priority import yield_to_others
 from .settings import WorkerSettings, read_worker_settings
-from .spec import JobState
+from .spec import JobState, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +42,21 @@ def perform(job_id: str, holder: str) -> None:
             logger.info("%s", error)
 
 
-def search(claim: Claim, store: SolverStore, settings: WorkerSettings, control: Control) -> None:
+def search(claim: Claim, store: SolverStore, settings: WorkerSettings, control: JobControl) -> None:
     """Raises what a search may raise; see reason_of."""
     from .resources import open_resources  # torch takes seconds to import
     from .run import run_spec
 
     workspace = settings.workspace(claim.job_id)
-    run_spec(claim.spec, open_resources(claim.spec.model, store, settings, workspace), control)
+    resources = open_resources(claim.spec.model, store, settings, workspace)
+    run_spec(claim.spec, resources, control, control.furthest)
 
 
 def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerSettings) -> None:
     """Raises JobCancelled, LeaseLost: then nothing more is to be written."""
     with JobControl(jobs, claim) as control:
         try:
+            _tell_that_it_begins(claim, control)
             # An unfinished search goes on from its checkpoint, so it may be begun twice.
             patiently(lambda: search(claim, store, settings, control))
         except (JobCancelled, LeaseLost):
@@ -66,8 +67,29 @@ def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerS
             control.tell_the_last()
             patiently(lambda: jobs.finish(claim, JobState.FAILED, reason))
         else:
-            control.tell_that_all_is_done()
-            patiently(lambda: jobs.finish(claim, JobState.SUCCEEDED))
+            _end(claim, jobs, control)
+
+
+def _tell_that_it_begins(claim: Claim, control: JobControl) -> None:
+    """At once: on a busy machine torch and the model take minutes to load.
+
+    Raises JobCancelled, LeaseLost.
+    """
+    left = (steps for steps in claim.spec.steps if control.result(steps) is None)
+    begun = Progress(fraction=control.furthest, steps=next(left, None), stage="teacher")
+    control.report(begun)
+
+
+def _end(claim: Claim, jobs: JobStore, control: JobControl) -> None:
+    """A job that was stopped before it had found anything is cancelled, as one that still waits.
+
+    Raises JobCancelled, LeaseLost.
+    """
+    if control.should_stop() and not patiently(lambda: jobs.get(claim.job_id)).results:
+        patiently(lambda: jobs.finish(claim, JobState.CANCELLED))
+        return
+    control.tell_that_all_is_done()
+    patiently(lambda: jobs.finish(claim, JobState.SUCCEEDED))
 
 
 def reason_of(error: Exception) -> str:

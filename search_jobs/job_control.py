@@ -45,6 +45,12 @@ class JobControl:
         self._closing.set()
         self._thread.join()
 
+    @property
+    def furthest(self) -> float:
+        """The highest fraction that this claim of the job, or one before it, has come to."""
+        told = 0.0 if self._progress is None else self._progress.fraction
+        return max(self._claim.furthest, told)
+
     def report(self, progress: Progress) -> None:
         """The first is written at once, then at most one each TELL_S."""
         self._check()

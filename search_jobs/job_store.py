@@ -137,7 +137,8 @@ class JobStore:
 
     def stop(self, job_id: str) -> SearchJob:
         """Ask a running job to end now and keep the best so far; a queued one is cancelled, for
-        it has none, unless it was running before. Raises JobNotFound, JobFinished.
+        it has none, unless it was running before. So is a running one, by its process, where that
+        has found nothing yet. Raises JobNotFound, JobFinished.
         """
         with self.database.writing() as connection:
             row = writes.unfinished(connection, job_id)
@@ -166,7 +167,7 @@ class JobStore:
             if row.attempts >= MAX_ATTEMPTS:
                 writes.end(connection, job_id, JobState.FAILED, writes.gave_up(row))
                 return None
-            claim = Claim(job_id, row.token + 1, read_spec(row))
+            claim = Claim(job_id, row.token + 1, read_spec(row), row.furthest)
             values = {
                 "state": JobState.RUNNING,
                 "token": claim.token,

@@ -28,6 +28,7 @@ class Claim:
     job_id: str
     token: int
     spec: SearchSpec
+    furthest: float = 0.0  # the fraction that earlier claims of the job have come to
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ class Reporter:
         control: Control,
         steps: Sequence[int],
         clock: Callable[[], float] = time.monotonic,
+        furthest: float = 0.0,
     ):
+        """furthest: the fraction that an earlier run of the job has come to."""
         self._control = control
         self._left = {count: float(count) for count in steps}  # time grows with the step count
         self._total = sum(self._left.values())
         self._clock = clock
         self._began: tuple[float, float] | None = None  # when, and at which fraction
-        self._fraction = 0.0  # never falls, though an evaluation has several parts
+        # Never falls, though an evaluation has several parts, and a job that goes on begins anew.
+        self._fraction = furthest
         self._last: dict[int, Progress] = {}
 
     def teaching(self, steps: int, done: int, of: int) -> None:

@@ -37,27 +37,41 @@ class SearchResources:
     cache: Path  # of all jobs: teachers, measurements
 
 
-def run_spec(spec: SearchSpec, resources: SearchResources, control: Control) -> None:
+def run_spec(
+    spec: SearchSpec, resources: SearchResources, control: Control, furthest: float = 0.0
+) -> None:
     """Do all of a job. What an earlier run of it has published is not done again.
+
+    A stop ends the descent that goes on, and what it has found is measured and published. Step
+    counts without a descent are left out: nothing is kept for them, and where there was none at
+    all, nothing is published. A start, which anyone can have without a search, is not worth the
+    minutes of its measurement to somebody who wants an end.
+
+    furthest: the fraction that an earlier run of it has come to.
 
     In several processes, `control` and the store are those of the first one.
 
     Raises SearchRefused, SearchDiverged, StoreUnavailable, OSError, and whatever `control` raises.
     """
     known: dict[str, SolverTable] = {}
-    reporter = Reporter(control, spec.steps)
+    reporter = Reporter(control, spec.steps, furthest=furthest)
     shard = Shard.current()
     for steps in spec.steps:
         result = shard.of_first(control.result, steps)
         if result is None:
             result = StepRun(spec, resources, control, reporter, steps).run(known)
-        known |= shard.of_first(_published, resources.store, result)
+        if result is not None:
+            known |= shard.of_first(_published, resources.store, result)
         reporter.finished(steps)
 
 
 def _published(store: SolverStore, result: StepResult) -> dict[str, SolverTable]:
     version = store.get(result.solver.name, result.solver.version)
     return {f"{version.name}/{version.version}": version.table}
+
+
+class _LeftOut(Exception):
+    """Ends the work on a step count that a stop leaves out."""
 
 
 class StepRun:
@@ -77,10 +91,28 @@ class StepRun:
         self._control = control
         self._reporter = reporter
         self._subject = Subject.of_model(resources.model, resources.folder, spec.guidance_scale)
+        self._checkpoint = resources.workspace / f"{steps}.safetensors"
 
-    def run(self, known: Mapping[str, SolverTable]) -> StepResult:
-        """known: tables that this job has found for other step counts, by name."""
-        return Shard.current().of_first(self._publish, self._search(known))
+    def run(self, known: Mapping[str, SolverTable]) -> StepResult | None:
+        """None where a stop leaves this step count out.
+
+        known: tables that this job has found for other step counts, by name.
+        """
+        try:
+            self._leave_out_if_stopped()
+            found = self._search(known)
+        except _LeftOut:
+            return None
+        return Shard.current().of_first(self._publish, found)
+
+    def _leave_out_if_stopped(self) -> None:
+        """Raises _LeftOut. One process is asked, so that all leave it out together."""
+        if Shard.current().of_first(self._is_left_out):
+            raise _LeftOut
+
+    def _is_left_out(self) -> bool:
+        """One that has a checkpoint has begun to descend: there is something to keep."""
+        return self._control.should_stop() and not self._checkpoint.exists()
 
     def _publish(self, found: Descended) -> StepResult:
         return self._control.publish(self._outcome(found, self._assess(found.table)))
@@ -97,7 +129,7 @@ class StepRun:
             budget=spec.budget,
             seed=spec.seed,
             known=known,
-            checkpoint=resources.workspace / f"{self.steps}.safetensors",
+            checkpoint=self._checkpoint,
             cache=resources.cache,
             watch=self._searching,
             teaching=self._teaching,
@@ -126,6 +158,7 @@ class StepRun:
 
     def _teaching(self, done: int, of: int) -> None:
         self._reporter.teaching(self.steps, done, of)
+        self._leave_out_if_stopped()
 
     def _searching(self, step: Step) -> bool:
         self._reporter.searching(self.steps, step)

@@ -37,7 +37,7 @@ from solver_store.errors import StoreError
 
 from . import tied
 from .broker import Broker
-from .errors import SearchError
+from .errors import JobNotFound, SearchError
 from .job_store import JobStore
 from .messages import Message, tidy
 from .settings import WorkerSettings
@@ -167,7 +167,8 @@ class Watch(threading.Thread):
     """Holds the lease of a job while its process lives, however seldom that gets its turn.
 
     Ends the process where the job is cancelled, or another worker has taken it over. The process
-    sees that by itself, unless it is in the middle of a long computation.
+    sees that by itself, unless it is in the middle of a long computation. Also ends it where the
+    worker was told to stop.
     """
 
     def __init__(self, worker: SearchWorker, job_id: str) -> None:
@@ -184,6 +185,8 @@ class Watch(threading.Thread):
         kill_at = None
         keep_at = monotonic()
         while not self._stopping.wait(LOOK_S):
+            if self._worker.was_told_to_stop:
+                self._worker.end_horse()  # the signal may have come before there was a process
             if not self._is_lost():
                 if monotonic() >= keep_at:
                     self._keep()
@@ -194,7 +197,9 @@ class Watch(threading.Thread):
                 self._worker.end_horse()
 
     def _keep(self) -> None:
-        with suppress(StoreError):  # the process sees that, too, and logs it
+        # Of the store's errors the process logs the same. That there is no such job any more, the
+        # next look sees, too: then it is lost.
+        with suppress(StoreError, JobNotFound):
             self._worker.jobs.keep(self._job_id, self._worker.name)
 
     def _is_lost(self) -> bool:

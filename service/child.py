@@ -13,7 +13,7 @@ from search_jobs import tied
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0  # a search goes on within 15 s of any failure
 LASTING_S = 20.0  # a child that ran so long ended for a new reason: the pauses begin anew
 
 

@@ -3,13 +3,17 @@
 import argparse
 import os
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+from solver_store.records import MAX_GUIDANCE_SCALE
 
 from ..client import DEFAULT_URL, Client
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 Command = Callable[[Client, argparse.Namespace], None]
+
+N = TypeVar("N", int, float)
 
 
 class CommandFailed(Exception):
@@ -28,6 +32,24 @@ def add_connection_flags(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="where the server asks for one (FEWSTEP_API_KEY)",
     )
+
+
+def guidance_scale(text: str) -> float:
+    """The type of a flag. Raises ArgumentTypeError."""
+    scale = number(text, float)
+    if not 0 <= scale <= MAX_GUIDANCE_SCALE:  # which nan does not, either
+        raise argparse.ArgumentTypeError(
+            f"must lie in [0, {MAX_GUIDANCE_SCALE:g}], got {text!r:.60}"
+        )
+    return scale
+
+
+def number(text: str, kind: type[N]) -> N:
+    """Raises ArgumentTypeError."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r:.60}") from None
 
 
 def add_server_command(

@@ -5,17 +5,16 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from diffusion_core.settings import add_flags, given_flags
 from search_jobs.settings import WorkerSettings, read_worker_settings
-from solver_store.records import MAX_GUIDANCE_SCALE
 from solver_store.table import MAX_NFE
 
-from .common import CommandFailed, Commands
+from .common import CommandFailed, Commands, guidance_scale, number
 
 if TYPE_CHECKING:
     from search_jobs.evaluate import Tell
@@ -26,8 +25,6 @@ SETTINGS = ("home", "database_url", "device", "threads")
 MIN_SAMPLES, MAX_SAMPLES = 40, 1_000_000
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 WIDTH_IN_FILES = 120  # columns
-
-N = TypeVar("N", int, float)
 
 
 def add_command(commands: Commands) -> None:
@@ -47,7 +44,7 @@ def add_command(commands: Commands) -> None:
         help="network evaluations per image, with commas (8)",
     )
     parser.add_argument(
-        "--guidance-scale", type=_guidance_scale, help="default: the model's; 1 for none"
+        "--guidance-scale", type=guidance_scale, help="default: the model's; 1 for none"
     )
     parser.add_argument(
         "--samples",
@@ -123,7 +120,7 @@ def _check_folder(file: Path | None) -> None:
 
 
 def _step_counts(text: str) -> tuple[int, ...]:
-    counts = tuple(_number(part, int) for part in text.split(","))
+    counts = tuple(number(part, int) for part in text.split(","))
     if len(set(counts)) != len(counts) or not all(1 <= count <= MAX_NFE for count in counts):
         raise argparse.ArgumentTypeError(
             f"must be different numbers from 1 to {MAX_NFE}, with commas; got {text!r:.60}"
@@ -131,17 +128,8 @@ def _step_counts(text: str) -> tuple[int, ...]:
     return counts
 
 
-def _guidance_scale(text: str) -> float:
-    scale = _number(text, float)
-    if not 0 <= scale <= MAX_GUIDANCE_SCALE:
-        raise argparse.ArgumentTypeError(
-            f"must lie in [0, {MAX_GUIDANCE_SCALE:g}], got {text!r:.60}"
-        )
-    return scale
-
-
 def _num_samples(text: str) -> int:
-    count = _number(text, int)
+    count = number(text, int)
     if not MIN_SAMPLES <= count <= MAX_SAMPLES:
         raise argparse.ArgumentTypeError(
             f"must lie in [{MIN_SAMPLES}, {MAX_SAMPLES}], got {text!r:.60}"
@@ -160,10 +148,3 @@ def _plot_file(text: str) -> Path:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
-
-
-def _number(text: str, kind: type[N]) -> N:
-    try:
-        return kind(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, got {text!r:.60}") from None

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..client import Client, Done, Event, Lost, Made, Order, Queued, Stepped
-from .common import CommandFailed, Commands, add_connection_flags
+from .common import CommandFailed, Commands, add_connection_flags, guidance_scale
 from .contact_sheet import contact_sheet
 
 
@@ -22,7 +22,9 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--steps", type=int, default=8, help="network evaluations (8)")
     parser.add_argument("--model", help="default: the server's")
     parser.add_argument("--solver", default="auto", help="euler, ab2, dpmpp-2m, a name … (auto)")
-    parser.add_argument("--guidance-scale", type=float, help="default: the model's; 1 for none")
+    parser.add_argument(
+        "--guidance-scale", type=guidance_scale, help="default: the model's; 1 for none"
+    )
     parser.add_argument(
         "--guided-channels",
         type=int,

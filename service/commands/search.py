@@ -9,7 +9,7 @@ from search_jobs.spec import JobState, Method, Objective, Promote
 
 from ..answers import SearchJobAnswer
 from ..client import Client, Search
-from .common import CommandFailed, Commands, add_connection_flags
+from .common import CommandFailed, Commands, add_connection_flags, guidance_scale
 from .search_display import Bars
 from .search_results import results_table
 
@@ -20,7 +20,9 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--steps", type=_step_counts, required=True, metavar="5,6,8", help="one solver for each"
     )
-    parser.add_argument("--guidance-scale", type=float, help="default: the model's; 1 for none")
+    parser.add_argument(
+        "--guidance-scale", type=guidance_scale, help="default: the model's; 1 for none"
+    )
     parser.add_argument("--method", choices=[method.value for method in Method])
     parser.add_argument("--objective", choices=[objective.value for objective in Objective])
     parser.add_argument("--budget", type=int, help="network evaluations for each step count")
@@ -82,7 +84,13 @@ def show_end(job: SearchJobAnswer) -> None:
 
 
 def _step_counts(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    """Which of them may be asked for, the server says."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers with commas, as in 5,6,8; got {text!r:.60}"
+        ) from None
 
 
 def _say(line: str) -> None:

@@ -162,7 +162,7 @@ def cancel_search(job_id: JobId, request: Request) -> Response:
 
 @router.post("/{job_id}/stop", response_model=SearchJobAnswer, responses=ENDED)
 def stop_search(job_id: JobId, request: Request) -> Response:
-    """End a search now and keep the best it has found; a job that still waits is cancelled."""
+    """End a search now and keep the best it has found; one that has nothing yet is cancelled."""
     with blaming("job_id", job_id):
         return _json(job_answer(services_of(request).queue.stop(job_id)))
 

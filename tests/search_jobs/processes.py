@@ -28,7 +28,10 @@ def is_alive(pid: int) -> bool:
 class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     """A worker of a data folder; started again by whoever killed it, as a supervisor would."""
 
-    def __init__(self, home: Path, redis_url: str) -> None:
+    def __init__(
+        self, home: Path, redis_url: str, program: str = "tests.search_jobs.quick_worker"
+    ) -> None:
+        self._program = program
         self._environment = os.environ | {
             "FEWSTEP_HOME": str(home),
             "FEWSTEP_REDIS_URL": redis_url,
@@ -38,7 +41,7 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.search_jobs.quick_worker"],
+            [sys.executable, "-m", self._program],
             cwd=ROOT, env=self._environment, start_new_session=True,
         )  # fmt: skip
 
@@ -56,7 +59,11 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     def ask_to_end(self) -> int:
         """SIGTERM; returns the exit status."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(10)
+        return self.wait()
+
+    def wait(self, at_most_s: float = 10) -> int:
+        """Until it ends by itself; returns the exit status."""
+        return self._process.wait(at_most_s)
 
     def __exit__(self, *_: object) -> None:
         if self.is_running():

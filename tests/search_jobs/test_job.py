@@ -227,6 +227,25 @@ def test_a_search_hears_that_it_is_to_stop(records: JobStore, control: JobContro
     wait_until(control.should_stop)
 
 
+@pytest.mark.parametrize("has_found", [False, True])
+def test_a_job_stopped_before_it_has_found_anything_is_cancelled(
+    records: JobStore, searching: Callable[[Search], None], has_found: bool
+) -> None:
+    def search(control: Control) -> None:
+        if has_found:
+            control.publish(outcome())
+        records.stop(job_of(records))
+        wait_until(control.should_stop)
+
+    searching(search)
+    job_id = submitted(records)
+    perform(job_id, "worker")
+    job = records.get(job_id)
+    assert job.state == (JobState.SUCCEEDED if has_found else JobState.CANCELLED)
+    assert job.error is None
+    assert records.events(job_id)[-1].kind == "finished"
+
+
 def test_the_lease_is_renewed_while_the_search_is_silent(
     sqlite_store: SolverStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +285,58 @@ def test_the_newest_progress_is_told_without_being_asked(
     control.report(Progress(fraction=0.1))
     control.report(Progress(fraction=0.2))
     wait_until(lambda: records.get(job_of(records)).progress.fraction == 0.2)
+
+
+def test_whoever_takes_a_job_over_knows_how_far_it_has_come(records: JobStore) -> None:
+    job, _ = records.submit(spec())
+    first = records.claim(job.id, "worker")
+    assert first is not None
+    records.report(first, Progress(fraction=0.5))
+    records.report(first, Progress(fraction=0.25))
+    records.free("worker")
+    second = records.claim(job.id, "other")
+    assert second is not None
+    with JobControl(records, second) as control:
+        assert control.furthest == 0.5
+        control.report(Progress(fraction=0.75))
+        assert control.furthest == 0.75
+
+
+def test_a_job_tells_that_it_has_begun_before_it_loads_anything(
+    records: JobStore, searching: Callable[[Search], None]
+) -> None:
+    told: list[Progress] = []
+
+    def search(control: Control) -> None:
+        told.append(records.get(job_of(records)).progress)
+        control.publish(outcome())
+        control.report(Progress(fraction=0.5, steps=2, stage="search"))
+        if len(told) == 1:
+            raise LeaseLost("its process ends here")
+
+    searching(search)
+    job_id = submitted(records)
+    perform(job_id, "worker")
+    assert [event.kind for event in records.events(job_id)][1:3] == ["started", "progress"]
+    records.free("worker")
+    perform(job_id, "other")
+    first, second = told
+    assert (first.stage, first.steps, first.fraction) == ("teacher", 2, 0.0)
+    assert (second.stage, second.steps) == ("teacher", 3), "2 is published already"
+
+
+def test_a_job_that_goes_on_begins_with_the_fraction_that_it_had(
+    records: JobStore, searching: Callable[[Search], None]
+) -> None:
+    job_id = submitted(records)
+    claim = records.claim(job_id, "worker")
+    assert claim is not None
+    records.report(claim, Progress(fraction=0.5, steps=2, stage="search"))
+    records.free("worker")
+    fractions: list[float] = []
+    searching(lambda control: fractions.append(records.get(job_id).progress.fraction))
+    perform(job_id, "other")
+    assert fractions == [0.5]
 
 
 def test_what_an_earlier_run_published_is_found(records: JobStore, control: JobControl) -> None:

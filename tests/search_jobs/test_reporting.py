@@ -52,6 +52,19 @@ def test_the_fraction_never_falls_and_ends_at_one() -> None:
     assert fractions[len(fractions) // 2 - 1] == pytest.approx(1 / 3), "4 of 12 steps"
 
 
+def test_a_job_that_goes_on_does_not_fall_back() -> None:
+    control, seconds = Listening(), iter([0.0, 10.0, 20.0])
+    reporter = Reporter(control, (5,), lambda: next(seconds), furthest=0.435)
+    reporter.teaching(5, 1, 2)
+    for iteration in (5, 6):  # of its checkpoint, and the next
+        reporter.searching(5, step(iteration, 10))
+    first, second, third = control.heard
+    assert first.fraction == second.fraction == pytest.approx(0.435)
+    assert second.eta_s is None, "what was reached before says nothing about the present pace"
+    assert third.fraction == pytest.approx(0.498)
+    assert third.eta_s == pytest.approx(20.0 * (1 - 0.498) / 0.063)
+
+
 def test_the_remaining_time_is_that_of_the_present_pace() -> None:
     control, seconds = Listening(), iter([0.0, 10.0])
     reporter = Reporter(control, (5,), lambda: next(seconds))

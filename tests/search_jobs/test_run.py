@@ -30,12 +30,16 @@ class Direct:
         self.results: dict[int, StepResult] = {}
         self.heard: list[Progress] = []
         self.stop_at: int | None = None  # the iteration
+        self.stop_from: str | None = None  # the stage
 
     def report(self, progress: Progress) -> None:
         self.heard.append(progress)
 
     def should_stop(self) -> bool:
-        return bool(self.heard) and self.heard[-1].iteration == self.stop_at
+        if not self.heard:
+            return False
+        last = self.heard[-1]
+        return last.iteration == self.stop_at or last.stage == self.stop_from
 
     def result(self, steps: int) -> StepResult | None:
         return self.results.get(steps)
@@ -92,6 +96,15 @@ def test_what_the_job_has_published_already_is_not_searched_again(
     assert len(resources.store.versions("tiny-g1-3")) == 1
 
 
+def test_a_job_that_goes_on_tells_no_lower_fraction_than_before(
+    resources: SearchResources,
+) -> None:
+    control = Direct(resources.store)
+    run_spec(SPEC.model_copy(update={"budget": 2_000}), resources, control, furthest=0.5)
+    assert control.heard[0].fraction == 0.5
+    assert control.heard[-1].fraction > 0.9
+
+
 def test_told_not_to_promote_it_only_publishes(resources: SearchResources) -> None:
     control = Direct(resources.store)
     spec = SPEC.model_copy(update={"promote": Promote.NEVER, "budget": 4_000})
@@ -105,6 +118,48 @@ def test_stopped_it_publishes_the_best_so_far(resources: SearchResources) -> Non
     control.stop_at = 4
     run_spec(SPEC, resources, control)
     assert resources.store.get("tiny-g1-3", 1).source["iterations"] == 4
+
+
+def test_stopped_it_leaves_out_the_step_counts_that_have_not_begun(
+    resources: SearchResources,
+) -> None:
+    control = Direct(resources.store)
+    control.stop_at = 4
+    run_spec(SPEC.model_copy(update={"steps": (3, 4, 5)}), resources, control)
+    assert list(control.results) == [3]
+    assert {progress.steps for progress in control.heard} == {3}
+
+
+def test_stopped_before_a_descent_it_publishes_nothing(resources: SearchResources) -> None:
+    control = Direct(resources.store)
+    control.stop_from = "teacher"
+    run_spec(SPEC.model_copy(update={"steps": (3, 4)}), resources, control)
+    assert control.results == {}
+    assert len(control.heard) == 1, "the teacher ends at its first block"
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Dying(Direct):
+    """Its process ends during the descent."""
+
+    def should_stop(self) -> bool:
+        if self.heard and self.heard[-1].stage == "search":
+            raise Interrupted
+        return False
+
+
+def test_a_descent_that_has_begun_before_its_stop_and_a_restart_is_published(
+    resources: SearchResources,
+) -> None:
+    with pytest.raises(Interrupted):
+        run_spec(SPEC, resources, Dying(resources.store))
+    control = Direct(resources.store)
+    control.should_stop = lambda: True  # type: ignore[method-assign]
+    run_spec(SPEC.model_copy(update={"steps": (3, 4)}), resources, control)
+    assert list(control.results) == [3]
 
 
 def test_a_worse_candidate_stays_a_version(resources: SearchResources) -> None:

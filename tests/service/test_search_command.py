@@ -152,20 +152,28 @@ def test_a_failure_is_one_line(capsys: Output, arguments: list[str], told: str) 
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "told"),
     [
-        ["search"],
-        ["search", "--steps", "many"],
-        ["search", "--steps", "5", "--method", "x"],
-        ["jobs"],
-        ["jobs", "list", "--state", "lost"],
+        (["search"], "required: --steps"),
+        (["search", "--steps", "many"], "must be whole numbers with commas, as in 5,6,8"),
+        (["search", "--steps", "5,"], "must be whole numbers with commas, as in 5,6,8"),
+        (["search", "--steps", "5", "--guidance-scale", "nan"], "must lie in [0, 50], got 'nan'"),
+        (["search", "--steps", "5", "--guidance-scale", "inf"], "must lie in [0, 50], got 'inf'"),
+        (["search", "--steps", "5", "--guidance-scale", "x"], "must be a number, got 'x'"),
+        (["search", "--steps", "5", "--method", "x"], "invalid choice: 'x'"),
+        (["generate", "0", "--guidance-scale", "nan"], "must lie in [0, 50], got 'nan'"),
+        (["jobs"], "required: "),
+        (["jobs", "list", "--state", "lost"], "argument --state: "),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_told_with_status_2(arguments: list[str], capsys: Output) -> None:
+def test_wrong_use_is_told_with_status_2(arguments: list[str], told: str, capsys: Output) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage: fewstep" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "usage: fewstep" in error
+    assert told in error
 
 
 def test_bars_show_share_loss_and_remaining_time(client: Client, worker: Worker) -> None:

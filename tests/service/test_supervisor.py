@@ -1,5 +1,6 @@
 """The processes that searches need: started, watched, restarted, and gone with the server."""
 
+import itertools
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -209,6 +211,26 @@ def test_a_child_that_keeps_ending_is_started_later_and_later(
     pauses = [re.findall(r"status 3; next start in (.*) s", message) for message in caplog.messages]
     assert pauses == [["0.01"], ["0.02"], ["0.03"], ["0.03"]]
     failing.end(by=0)
+
+
+def test_however_often_a_child_ends_it_is_started_again_within_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, starts = 0.0, []
+
+    def start(*_: object, **__: object) -> None:
+        starts.append(now)
+        raise OSError("it ends at once")
+
+    monkeypatch.setattr(child, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(child, "subprocess", SimpleNamespace(Popen=start, DEVNULL=None))
+    failing = Child("failing child", python("pass"), {})
+    while now < 60:
+        failing.tend()
+        now += 0.5
+    pauses = [after - before for before, after in itertools.pairwise(starts)]
+    assert len(pauses) > 10
+    assert max(pauses) == 5.0
 
 
 def test_a_child_that_lasted_is_started_again_soon(

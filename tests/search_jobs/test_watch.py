@@ -1,0 +1,56 @@
+"""What a worker does for a job while that has a process, beside its main thread."""
+
+import threading
+from typing import cast
+
+import pytest
+from sqlalchemy import delete
+
+from search_jobs import worker as worker_module
+from search_jobs.job_store import JobStore
+from search_jobs.worker import SearchWorker, Watch
+from solver_store.schema import search_job_events, search_jobs
+from solver_store.store import SolverStore
+from tests.search_jobs.builders import spec
+
+
+class Forgetful(JobStore):
+    """Its jobs vanish right before one is kept."""
+
+    def keep(self, job_id: str, holder: str) -> None:
+        with self.database.writing() as connection:
+            connection.execute(delete(search_job_events))
+            connection.execute(delete(search_jobs))
+        super().keep(job_id, holder)
+
+
+class Standing:
+    """In place of a worker: one that has a process and waits for it."""
+
+    name = "worker"
+    was_told_to_stop = False
+
+    def __init__(self, jobs: JobStore) -> None:
+        self.jobs = jobs
+        self.has_ended_it = threading.Event()
+
+    def end_horse(self) -> None:
+        self.has_ended_it.set()
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(worker_module, "GRACE_S", 0.02)
+
+
+def test_a_job_that_vanishes_is_lost_and_its_process_is_ended(sqlite_store: SolverStore) -> None:
+    jobs = Forgetful(sqlite_store.database)
+    job, _ = jobs.submit(spec())
+    assert jobs.claim(job.id, "worker") is not None
+    worker = Standing(jobs)
+    watch = Watch(cast(SearchWorker, worker), job.id)
+    watch.start()
+    assert worker.has_ended_it.wait(10)
+    assert watch.is_alive()
+    watch.stop()
