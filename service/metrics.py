@@ -73,6 +73,7 @@ class ModelMetrics:
     queue_wait: Histogram
     step_duration: Histogram
     batch_rows: Histogram
+    decode_seconds: Counter
     evaluations: Counter
     images: Counter
 
@@ -105,6 +106,10 @@ class Metrics:
             "fewstep_engine_batch_rows", "Network rows per forward.",
             ("model",), registry=registry, buckets=ROW_BUCKETS,
         )  # fmt: skip
+        self._decode_seconds = Counter(
+            "fewstep_engine_decode_seconds", "Time of the engine that decoding took.",
+            ("model",), registry=registry,
+        )  # fmt: skip
         self._evaluations = Counter(
             "fewstep_network_evaluations", "Of finished images; a guided pair counts as one.",
             ("model",), registry=registry,
@@ -125,6 +130,7 @@ class Metrics:
             queue_wait=self._queue_wait.labels(name),
             step_duration=self._step_duration.labels(name),
             batch_rows=self._batch_rows.labels(name),
+            decode_seconds=self._decode_seconds.labels(name),
             evaluations=self._evaluations.labels(name),
             images=self._images.labels(name),
         )
@@ -141,6 +147,9 @@ class Metrics:
     def on_step(self, model: str, rows: int, duration_s: float) -> None:
         self._of[model].step_duration.observe(duration_s)
         self._of[model].batch_rows.observe(rows)
+
+    def on_decode(self, model: str, duration_s: float) -> None:
+        self._of[model].decode_seconds.inc(duration_s)
 
     def on_image(self, model: str, queue_s: float, sampling_s: float, evaluations: int) -> None:
         self._of[model].queue_wait.observe(queue_s)

@@ -32,7 +32,7 @@ from .failures import diverged, is_out_of_memory, public
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
-from .requests import ImageDone, ImageLost, ImageRequest, StepDone
+from .requests import ImageDone, ImageLost, ImageRequest, Pixels, StepDone
 from .scheduler import Scheduler, StepBatch
 from .spare_time import NothingToDo, SpareTimeWork
 from .stats import EngineStats
@@ -324,10 +324,19 @@ class Engine:
             self._undecoded.remove(lane)
         self._finish(bank, lanes)
 
+    def _decoded(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> list[Pixels | None]:
+        """Either all of the lanes are in the background, or none. Raises what decoding raises."""
+        started = time.monotonic()
+        try:
+            return bank.finish([slot_of(lane) for lane in lanes])
+        finally:
+            if not lanes[0].background:
+                self._observer.on_decode(lanes[0].model, time.monotonic() - started)
+
     def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
         """Decode lanes that are done, and hand the pictures out."""
         try:
-            pictures = bank.finish([slot_of(lane) for lane in lanes])
+            pictures = self._decoded(bank, lanes)
         except Exception as error:
             if is_out_of_memory(error) and len(lanes) > 1:
                 half = len(lanes) // 2

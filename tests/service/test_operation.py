@@ -1,9 +1,14 @@
 """/livez, /readyz, /metrics and API keys: for those who look after the server."""
 
+import time
+from collections.abc import Sequence
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.engine.lanes import LaneBank
+from service.engine.requests import Pixels
 from tests.service.conftest import StartServer
 from tests.service.live import Live, assert_problem
 
@@ -13,6 +18,7 @@ METRICS = {
     "fewstep_queue_wait_seconds",
     "fewstep_engine_step_duration_seconds",
     "fewstep_engine_batch_rows",
+    "fewstep_engine_decode_seconds",
     "fewstep_network_evaluations",
     "fewstep_engine_queue_rows",
     "fewstep_engine_lanes",
@@ -51,6 +57,22 @@ def test_the_metrics_count_steps_rows_and_evaluations(http: httpx.Client, server
     http.post("/generate", json={"class_id": 0, "steps": 3, "guidance_scale": 2.0})
     after = [server.metric(name) for name in names]
     assert [b - a for a, b in zip(before, after, strict=True)] == [3, 6, 3, 1, 1]
+
+
+def test_the_time_that_decoding_takes_is_counted(
+    http: httpx.Client, server: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = 'fewstep_engine_decode_seconds_total{model="tiny"}'
+    finish = LaneBank.finish
+
+    def finish_slowly(bank: LaneBank, slots: Sequence[int]) -> list[Pixels | None]:
+        time.sleep(0.05)
+        return finish(bank, slots)
+
+    monkeypatch.setattr(LaneBank, "finish", finish_slowly)
+    before = server.metric(name)
+    http.post("/generate", json={"class_id": 0, "steps": 1})
+    assert 0.05 <= server.metric(name) - before < 1
 
 
 def test_label_values_are_bounded(http: httpx.Client, server: Live) -> None:
