@@ -85,6 +85,12 @@ def test_the_newest_progress_is_told_without_being_asked(
     wait_until(lambda: records.get(job_of(records)).progress.fraction == 0.2)
 
 
+def test_a_new_stage_is_told_at_once(records: JobStore, control: JobControl) -> None:
+    for stage in ("teacher", "search", "evaluation"):
+        control.report(Progress(stage=stage))
+        assert records.get(job_of(records)).progress.stage == stage
+
+
 def test_whoever_takes_a_job_over_knows_how_far_it_has_come(records: JobStore) -> None:
     job, _ = records.submit(spec())
     first = records.claim(job.id, "worker")
