@@ -52,10 +52,10 @@ class JobControl:
         return max(self._claim.furthest, told)
 
     def report(self, progress: Progress) -> None:
-        """The first is written at once, then at most one each TELL_S."""
+        """The first of a stage is written at once, then at most one each TELL_S."""
         self._check()
         self._progress = progress
-        if self._told is None:
+        if self._told is None or self._told.stage != progress.stage:
             self._tell()
 
     def should_stop(self) -> bool:

@@ -1,7 +1,7 @@
 """One job from its claim to its end, in this process."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from search_jobs.settings import WorkerSettings
 from search_jobs.spec import JobState, Progress
 from solver_store.errors import StoreUnavailable
 from solver_store.store import SolverStore
-from tests.search_jobs.builders import outcome, promotion, spec
+from tests.search_jobs.builders import outcome, spec
 from tests.search_jobs.quick_search import Mishap, quick_search, shade_of
 from tests.service.live import wait_until
 from tests.solver_store.builders import euler, nothing_changes
@@ -54,15 +54,6 @@ def searching(monkeypatch: pytest.MonkeyPatch) -> Callable[[Search], None]:
         monkeypatch.setattr(job_module, "search", with_control)
 
     return set_search
-
-
-@pytest.fixture
-def control(records: JobStore) -> Iterator[JobControl]:
-    job, _ = records.submit(spec(steps=(2, 3)))
-    claim = records.claim(job.id, "worker")
-    assert claim is not None
-    with JobControl(records, claim) as opened:
-        yield opened
 
 
 def job_of(records: JobStore) -> str:
@@ -221,12 +212,6 @@ def test_a_failure_after_the_lease_was_lost_is_nobodys(
     assert records.get(job_id).state == JobState.QUEUED
 
 
-def test_a_search_hears_that_it_is_to_stop(records: JobStore, control: JobControl) -> None:
-    assert not control.should_stop()
-    records.stop(job_of(records))
-    wait_until(control.should_stop)
-
-
 @pytest.mark.parametrize("has_found", [False, True])
 def test_a_job_stopped_before_it_has_found_anything_is_cancelled(
     records: JobStore, searching: Callable[[Search], None], has_found: bool
@@ -244,62 +229,6 @@ def test_a_job_stopped_before_it_has_found_anything_is_cancelled(
     assert job.state == (JobState.SUCCEEDED if has_found else JobState.CANCELLED)
     assert job.error is None
     assert records.events(job_id)[-1].kind == "finished"
-
-
-def test_the_lease_is_renewed_while_the_search_is_silent(
-    sqlite_store: SolverStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_control, "TELL_S", 0.05)
-    short = JobStore(sqlite_store.database, lease_s=0.5)
-    job, _ = short.submit(spec())
-    claim = short.claim(job.id, "worker")
-    assert claim is not None
-    renewed = threading.Event()
-    monkeypatch.setattr(short, "renew", lambda held: (JobStore.renew(short, held), renewed.set()))
-    with JobControl(short, claim):
-        for _ in range(3):
-            renewed.clear()
-            assert renewed.wait(10)
-            assert short.claim(job.id, "other") is None
-
-
-def test_reports_are_thinned_out_but_for_the_first_and_the_last(
-    records: JobStore, control: JobControl
-) -> None:
-    for n in range(1000):
-        control.report(Progress(fraction=n / 1000))
-    control.tell_that_all_is_done()
-    told = [
-        event.data["fraction"]
-        for event in records.events(job_of(records))
-        if event.kind == "progress"
-    ]
-    assert told[0] == 0.0
-    assert told[-1] == 1.0
-    assert len(told) < 50
-
-
-def test_the_newest_progress_is_told_without_being_asked(
-    records: JobStore, control: JobControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    control.report(Progress(fraction=0.1))
-    control.report(Progress(fraction=0.2))
-    wait_until(lambda: records.get(job_of(records)).progress.fraction == 0.2)
-
-
-def test_whoever_takes_a_job_over_knows_how_far_it_has_come(records: JobStore) -> None:
-    job, _ = records.submit(spec())
-    first = records.claim(job.id, "worker")
-    assert first is not None
-    records.report(first, Progress(fraction=0.5))
-    records.report(first, Progress(fraction=0.25))
-    records.free("worker")
-    second = records.claim(job.id, "other")
-    assert second is not None
-    with JobControl(records, second) as control:
-        assert control.furthest == 0.5
-        control.report(Progress(fraction=0.75))
-        assert control.furthest == 0.75
 
 
 def test_a_job_tells_that_it_has_begun_before_it_loads_anything(
@@ -337,9 +266,3 @@ def test_a_job_that_goes_on_begins_with_the_fraction_that_it_had(
     searching(lambda control: fractions.append(records.get(job_id).progress.fraction))
     perform(job_id, "other")
     assert fractions == [0.5]
-
-
-def test_what_an_earlier_run_published_is_found(records: JobStore, control: JobControl) -> None:
-    result = control.publish(outcome(promotions=(promotion(),)))
-    assert control.result(2) == result
-    assert control.result(3) is None

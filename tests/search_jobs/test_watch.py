@@ -1,17 +1,22 @@
 """What a worker does for a job while that has a process, beside its main thread."""
 
 import threading
+from pathlib import Path
 from typing import cast
 
 import pytest
 from sqlalchemy import delete
 
 from search_jobs import worker as worker_module
+from search_jobs.broker import Broker
 from search_jobs.job_store import JobStore
+from search_jobs.queue import SearchQueue
+from search_jobs.spec import JobState
 from search_jobs.worker import SearchWorker, Watch
 from solver_store.schema import search_job_events, search_jobs
 from solver_store.store import SolverStore
 from tests.search_jobs.builders import spec
+from tests.search_jobs.processes import WorkerProcess
 
 
 class Forgetful(JobStore):
@@ -54,3 +59,12 @@ def test_a_job_that_vanishes_is_lost_and_its_process_is_ended(sqlite_store: Solv
     assert worker.has_ended_it.wait(10)
     assert watch.is_alive()
     watch.stop()
+
+
+def test_a_worker_that_is_told_to_stop_before_its_job_has_a_process_ends_as_soon(
+    queue: SearchQueue, broker: Broker, sqlite_store: SolverStore, tmp_path: Path
+) -> None:
+    job, _ = queue.submit(spec(budget=100_000))
+    with WorkerProcess(tmp_path, broker.url, "tests.search_jobs.interrupted_worker") as worker:
+        assert worker.wait(60) == 0  # its start, on a busy machine, included
+    assert queue.get(job.id).state == JobState.QUEUED

@@ -197,15 +197,6 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back(
     assert_found(sqlite_store, wait_for_the_end(queue, job_id))
 
 
-def test_a_worker_that_is_told_to_stop_before_its_job_has_a_process_ends_as_soon(
-    queue: SearchQueue, broker: Broker, sqlite_store: SolverStore, tmp_path: Path
-) -> None:
-    job_id = submit(queue, 100_000)
-    with WorkerProcess(tmp_path, broker.url, "tests.search_jobs.interrupted_worker") as worker:
-        assert worker.wait(60) == 0  # its start, on a busy machine, included
-    assert queue.get(job_id).state == JobState.QUEUED
-
-
 def test_two_workers_on_one_job_do_it_once(
     worker: WorkerProcess,
     queue: SearchQueue,
