@@ -165,7 +165,7 @@ def test_a_descent_that_has_begun_before_its_stop_and_a_restart_is_published(
 def test_a_worse_candidate_stays_a_version(resources: SearchResources) -> None:
     run_spec(SPEC, resources, Direct(resources.store))
     short = Direct(resources.store)
-    spec = SPEC.model_copy(update={"budget": 100, "method": Method.DSS})
+    spec = SPEC.model_copy(update={"budget": 4_000, "method": Method.DSS})
     run_spec(spec, replace(resources, workspace=resources.workspace / "another"), short)
     result = short.results[3]
     assert result.promoted == ()

@@ -64,7 +64,7 @@ def test_a_killed_worker_is_restarted_and_what_it_finds_is_served(
         (killed,) = supervisor.worker_pids
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: supervisor.worker_pids not in ([], [killed]))
-        body = {"steps": 2, "budget": 100, "objective": "endpoint", "guidance_scale": 1.0}
+        body = {"steps": 2, "budget": 1_000, "objective": "endpoint", "guidance_scale": 1.0}
         job = http.post("/search-jobs", json=body).json()
         url = f"/search-jobs/{job['id']}"
         wait_until(lambda: http.get(url).json()["state"] in TERMINAL)
