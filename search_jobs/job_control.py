@@ -16,14 +16,15 @@ from .spec import Progress, StepResult
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.3  # between two looks for requests to stop
-TELL_S = 1.0  # between two renewals of the lease, each with the newest progress
+TELL_S = 1.0  # between two tellings of the newest progress
 
 
 class JobControl:
-    """Keeps a claim alive from a thread of its own, and tells the search what others ask of it.
+    """Tells others how far the search is, and the search what others ask of it.
 
-    Use as a context. The search's thread learns of a cancelled job or a lost lease when it calls
-    any method next; a worker that waits in vain for it ends its process (see worker.py).
+    Use as a context; it has a thread of its own. The search's thread learns of a cancelled job or
+    a lost lease when it calls any method next. The worker holds the lease, and ends a process that
+    it waits for in vain (see worker.py).
     """
 
     def __init__(self, jobs: JobStore, claim: Claim) -> None:
@@ -35,7 +36,7 @@ class JobControl:
         self._ended_by: JobCancelled | LeaseLost | None = None
         self._telling = threading.Lock()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="control", daemon=True)
 
     def __enter__(self) -> "JobControl":
         self._thread.start()
@@ -90,15 +91,13 @@ class JobControl:
     def _tell(self) -> None:
         patiently(self._tell_if_new)
 
-    def _tell_if_new(self) -> bool:
-        """Whether there was something to tell; the two threads tell nothing twice."""
+    def _tell_if_new(self) -> None:
+        """The two threads tell nothing twice."""
         with self._telling:
             progress = self._progress
-            if progress is None or progress == self._told:
-                return False
-            self._jobs.report(self._claim, progress)
-            self._told = progress
-            return True
+            if progress is not None and progress != self._told:
+                self._jobs.report(self._claim, progress)
+                self._told = progress
 
     def _check(self) -> None:
         if self._ended_by is not None:
@@ -110,11 +109,10 @@ class JobControl:
             try:
                 self._stop_requested = self._jobs.stop_requested(self._claim)
                 if monotonic() >= tell_at:
-                    if not self._tell_if_new():
-                        self._jobs.renew(self._claim)
+                    self._tell_if_new()
                     tell_at = monotonic() + TELL_S
             except (JobCancelled, LeaseLost) as error:
                 self._ended_by = error
                 return
             except StoreError as error:
-                logger.warning("the lease is not renewed: %s", error)
+                logger.warning("the job is out of reach: %s", error)

@@ -186,12 +186,6 @@ class JobStore:
         with self.database.reading() as connection:
             return bool(writes.held(connection, claim).stop_requested)
 
-    def renew(self, claim: Claim) -> None:
-        """Hold the lease for longer. Raises LeaseLost, JobCancelled."""
-        with self.database.writing() as connection:
-            writes.held(connection, claim)
-            self._renew(connection, claim)
-
     def report(self, claim: Claim, progress: Progress) -> None:
         """Say how far it is, as an event, and renew the lease. Raises LeaseLost, JobCancelled."""
         with self.database.writing() as connection:
@@ -199,7 +193,7 @@ class JobStore:
             values: dict[str, Any] = {"progress_json": progress.model_dump_json()}
             if progress.fraction > row.furthest:
                 values |= {"furthest": progress.fraction, "attempts": 1}
-            self._renew(connection, claim, values)
+            self._renew(connection, claim.job_id, values)
             told = progress.model_dump_json(exclude={"candidate"})
             writes.append_event(connection, claim.job_id, "progress", told)
 
@@ -221,7 +215,7 @@ class JobStore:
                 return read_result(known)
             result = publish_outcome(connection, outcome, by=f"search job {claim.job_id}")
             writes.insert_result(connection, claim.job_id, result)
-            self._renew(connection, claim)
+            self._renew(connection, claim.job_id)
             return result
 
     def finish(self, claim: Claim, state: JobState, error: str | None = None) -> None:
@@ -263,7 +257,7 @@ class JobStore:
         with self.database.writing() as connection:
             row = job_row(connection, job_id)
             if row.state == JobState.RUNNING and row.holder == holder:
-                writes.change(connection, job_id, {"lease_until": now(connection) + self.lease})
+                self._renew(connection, job_id)
 
     def is_lost(self, job_id: str, holder: str) -> bool:
         """Whether a worker has no business with a job any more: it has ended, or another has it."""
@@ -278,10 +272,10 @@ class JobStore:
         return read_jobs(connection, [job_row(connection, job_id)])[0]
 
     def _renew(
-        self, connection: Connection, claim: Claim, values: Mapping[str, Any] | None = None
+        self, connection: Connection, job_id: str, values: Mapping[str, Any] | None = None
     ) -> None:
         lease = {"lease_until": now(connection) + self.lease}
-        writes.change(connection, claim.job_id, lease | dict(values or {}))
+        writes.change(connection, job_id, lease | dict(values or {}))
 
     def _queue_again(
         self, condition: ColumnElement[bool], reason: str, num_attempts: int = 0

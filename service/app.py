@@ -62,11 +62,13 @@ def create_app(settings: Settings, open_parts: OpenServices = open_services) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_parts(settings) as services:
-            app.state.services = services
-            yield
-        if tracer_provider is not None:
-            tracer_provider.shutdown()
+        try:
+            with open_parts(settings) as services:
+                app.state.services = services
+                yield
+        finally:
+            if tracer_provider is not None:
+                tracer_provider.shutdown()
 
     app = Application(
         title="fewstep",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from diffusion_core.classic import trace
 from diffusion_core.coefficients import Coefficients
-from diffusion_core.program import compile_program, predict, trajectory
+from diffusion_core.program import Guidance, compile_program, predict, trajectory
 
 from .problem import Problem
 
@@ -45,7 +45,7 @@ def fitted(problem: Problem, table: Coefficients) -> Coefficients:
     weights = table.weights.clone()
     predictions: list[Tensor] = []
     x = noise
-    for n, aim in enumerate(_path(problem, table.times)):
+    for n, aim in enumerate(_path(problem, table.times, noise, labels, guidance)):
         time = program.network_time[n].to(x).expand(NUM_SAMPLES)
         out = predict(problem.network, x, time, labels, guidance)
         said = float(program.prediction_x[n]) * x + float(program.prediction_out[n]) * out
@@ -59,19 +59,15 @@ def fitted(problem: Problem, table: Coefficients) -> Coefficients:
     return replace(table, weights=weights)
 
 
-def _path(problem: Problem, times: Tensor) -> Iterator[Tensor]:
+def _path(
+    problem: Problem, times: Tensor, noise: Tensor, labels: Tensor, guidance: Guidance | None
+) -> Iterator[Tensor]:
     """The converged states (B, C, H, W) at all times but the first."""
     parts = torch.linspace(0, 1, FINER + 1, dtype=times.dtype)[:-1]
     between = (times[:-1, None] + times.diff()[:, None] * parts).flatten()
     solver = trace(PATH_SOLVER, problem.kind.schedule, torch.cat([between, times[-1:]]))
-    noise, labels = problem.draw(range(NUM_SAMPLES))
-    states = trajectory(
-        problem.network,
-        compile_program(solver, problem.kind),
-        noise,
-        labels,
-        problem.guidance(NUM_SAMPLES),
-    )
+    program = compile_program(solver, problem.kind)
+    states = trajectory(problem.network, program, noise, labels, guidance)
     return islice(states, FINER - 1, None, FINER)
 
 

@@ -62,7 +62,7 @@ class Border:
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
             context.status = CANCELLED_STATUS
-        except Exception as error:
+        except Exception as error:  # whatever it is, the client gets an answer with its id
             if not isinstance(error, ServiceError):
                 logger.exception("request %s failed", context.id)
             if context.status is not None:

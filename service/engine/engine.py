@@ -337,7 +337,7 @@ class Engine:
         """Decode lanes that are done, and hand the pictures out."""
         try:
             pictures = self._decoded(bank, lanes)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it must not end the engine's thread
             if is_out_of_memory(error) and len(lanes) > 1:
                 half = len(lanes) // 2
                 self._finish(bank, lanes[:half])

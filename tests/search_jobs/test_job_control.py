@@ -1,6 +1,5 @@
 """What a running search holds on to, where it is a job in the database."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -42,23 +41,6 @@ def test_a_search_hears_that_it_is_to_stop(records: JobStore, control: JobContro
     assert not control.should_stop()
     records.stop(job_of(records))
     wait_until(control.should_stop)
-
-
-def test_the_lease_is_renewed_while_the_search_is_silent(
-    sqlite_store: SolverStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_control, "TELL_S", 0.05)
-    short = JobStore(sqlite_store.database, lease_s=0.5)
-    job, _ = short.submit(spec())
-    claim = short.claim(job.id, "worker")
-    assert claim is not None
-    renewed = threading.Event()
-    monkeypatch.setattr(short, "renew", lambda held: (JobStore.renew(short, held), renewed.set()))
-    with JobControl(short, claim):
-        for _ in range(3):
-            renewed.clear()
-            assert renewed.wait(10)
-            assert short.claim(job.id, "other") is None
 
 
 def test_reports_are_thinned_out_but_for_the_first_and_the_last(

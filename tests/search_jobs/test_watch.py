@@ -13,6 +13,7 @@ from search_jobs.job_store import JobStore
 from search_jobs.queue import SearchQueue
 from search_jobs.spec import JobState
 from search_jobs.worker import SearchWorker, Watch
+from solver_store.database import Database
 from solver_store.schema import search_job_events, search_jobs
 from solver_store.store import SolverStore
 from tests.search_jobs.builders import spec
@@ -27,6 +28,18 @@ class Forgetful(JobStore):
             connection.execute(delete(search_job_events))
             connection.execute(delete(search_jobs))
         super().keep(job_id, holder)
+
+
+class Telling(JobStore):
+    """Tells when a job was kept."""
+
+    def __init__(self, database: Database, lease_s: float) -> None:
+        super().__init__(database, lease_s)
+        self.kept = threading.Event()
+
+    def keep(self, job_id: str, holder: str) -> None:
+        super().keep(job_id, holder)
+        self.kept.set()
 
 
 class Standing:
@@ -58,6 +71,22 @@ def test_a_job_that_vanishes_is_lost_and_its_process_is_ended(sqlite_store: Solv
     watch.start()
     assert worker.has_ended_it.wait(10)
     assert watch.is_alive()
+    watch.stop()
+
+
+def test_the_lease_is_kept_while_the_process_is_silent(
+    sqlite_store: SolverStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "KEEP_S", 0.05)
+    jobs = Telling(sqlite_store.database, lease_s=0.5)
+    job, _ = jobs.submit(spec())
+    assert jobs.claim(job.id, "worker") is not None
+    watch = Watch(cast(SearchWorker, Standing(jobs)), job.id)
+    watch.start()
+    for _ in range(3):
+        jobs.kept.clear()
+        assert jobs.kept.wait(10)
+        assert jobs.claim(job.id, "other") is None
     watch.stop()
 
 

@@ -11,7 +11,6 @@ from tests.search_jobs.builders import outcome, spec
 Write = Callable[[JobStore, Claim], object]
 
 WRITES: dict[str, Write] = {
-    "renew": lambda jobs, claim: jobs.renew(claim),
     "report": lambda jobs, claim: jobs.report(claim, Progress(fraction=0.5)),
     "publish": lambda jobs, claim: jobs.publish(claim, outcome()),
     "finish": lambda jobs, claim: jobs.finish(claim, JobState.SUCCEEDED),

@@ -25,7 +25,7 @@ def test_a_finished_job_never_changes(jobs: JobStore, store: SolverStore, state:
         with pytest.raises(JobFinished, match=state):
             end(claim.job_id)
     with nothing_changes(store):
-        for name in ("renew", "report", "publish", "look"):
+        for name in ("report", "publish", "look"):
             with pytest.raises(LeaseLost):
                 WRITES[name](jobs, claim)
     assert jobs.claim(claim.job_id, "other") is None

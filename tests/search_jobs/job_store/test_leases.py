@@ -51,10 +51,16 @@ def test_a_lease_that_has_run_out_is_anybodys(jobs: JobStore, hurried: JobStore)
     assert history(jobs, lapsed.job_id) == ["queued", "started", "started"]
 
 
-def test_a_lease_that_nobody_took_can_be_renewed(jobs: JobStore, hurried: JobStore) -> None:
+def test_a_lease_that_nobody_took_can_be_kept(jobs: JobStore, hurried: JobStore) -> None:
     lapsed = claimed(hurried)
-    jobs.renew(lapsed)
+    jobs.keep(lapsed.job_id, "worker")
     assert jobs.claim(lapsed.job_id, "other") is None
+
+
+def test_nobody_keeps_the_lease_of_another(jobs: JobStore, hurried: JobStore) -> None:
+    lapsed = claimed(hurried)
+    jobs.keep(lapsed.job_id, "other")
+    assert jobs.claim(lapsed.job_id, "third") is not None
 
 
 @pytest.mark.parametrize("report", [True, False])
