@@ -7,7 +7,6 @@ sd-linear   an estimate for models that were added without their autoencoder: an
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +126,9 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
             f"{folder}: no config.json: this is no autoencoder's folder of diffusers"
         )
     try:
-        load: Callable[..., Any] = AutoencoderKL.from_pretrained
-        vae = load(folder, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=dtype)
+        vae: Any = AutoencoderKL.from_pretrained(
+            folder, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=dtype
+        )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         raise ModelInvalid(f"{folder}: {error}") from error
     return vae.eval().requires_grad_(False)

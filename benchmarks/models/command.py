@@ -1,4 +1,4 @@
-"""`./run bench models siblings | transfer | vp | full-size`."""
+"""`./run bench models siblings | transfer | vp | full-size | throughput`."""
 
 import argparse
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from diffusion_core.families import get_family
 from diffusion_core.folders import BUNDLED_MODELS, DEFAULT_HOME
 from diffusion_core.host import keep_freed_memory
 from diffusion_core.model import LoadedModel, find_models, get_model, load_model
@@ -19,6 +20,7 @@ from .. import search
 from ..results import RESULTS, Result
 from ..search.cells import Cell, searched
 from .full_size import full_size
+from .throughput import Plan, throughput
 from .transfer import Home, transfer
 from .vp_reading import compare_readings
 
@@ -31,14 +33,9 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     console = Console()
-    plans: dict[str, Callable[[argparse.Namespace], list[Result]]] = {
-        "transfer": _transfer,
-        "vp": _readings,
-        "full-size": _full_size,
-    }
     if options.plan == "siblings":
         return _siblings(options)
-    for result in plans[options.plan](options):
+    for result in PLANS[options.plan](options):
         result.show(console)
         result.write(options.out)
     return 0
@@ -86,6 +83,14 @@ def _full_size(options: argparse.Namespace) -> list[Result]:
     return [full_size(repeats=3)]
 
 
+def _throughput(_: argparse.Namespace) -> list[Result]:
+    on_gpu = torch.cuda.is_available()
+    # On two cores an image takes the better part of a minute.
+    plan = Plan((1, 4, 16, 64, 256), (5, 10, 20), 3) if on_gpu else Plan((1, 4), (10,), 1)
+    device = torch.device("cuda" if on_gpu else "cpu")
+    return [throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16)]
+
+
 def _load(name: str) -> tuple[LoadedModel, Subject]:
     folder = get_model(find_models(BUNDLED_MODELS), name)
     model = load_model(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -95,9 +100,17 @@ def _load(name: str) -> tuple[LoadedModel, Subject]:
 PLAN = EvaluationPlan.of_samples(720, on_gpu=torch.cuda.is_available())
 
 
+PLANS: dict[str, Callable[[argparse.Namespace], list[Result]]] = {
+    "transfer": _transfer,
+    "vp": _readings,
+    "full-size": _full_size,
+    "throughput": _throughput,
+}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench models", description=__doc__)
-    parser.add_argument("plan", choices=("siblings", "transfer", "vp", "full-size"))
+    parser.add_argument("plan", choices=("siblings", *PLANS))
     parser.add_argument("--steps", type=_integers, default=[6, 10], metavar="N,…")
     parser.add_argument("--budget", type=int, default=60_000, help="of a search (60,000)")
     parser.add_argument("--out", type=Path, default=RESULTS)

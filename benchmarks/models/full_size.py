@@ -14,6 +14,7 @@ from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, compile_program, sample
 
 from ..results import Result
+from .random_weights import random_network
 
 FAMILY = "dit-xl-2-256"
 STEPS, SCALE = 10, 1.5
@@ -24,11 +25,8 @@ BYTES_PER_ROW = 6.5e6  # activations of one row in bfloat16, by count
 def full_size(repeats: int) -> Result:
     """One guided image at 10 steps in bfloat16, `repeats` times after one that warms up."""
     family = get_family(FAMILY)
-    with torch.device("meta"):
-        network = family.architecture.build()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to_empty(device=device).to(torch.bfloat16).eval().requires_grad_(False)
-    randomise(network)
+    network = random_network(family, device, torch.bfloat16)
     card = family.card(FAMILY, family.architecture, decoder="sd-linear", weights="none")
     program = compile_program(classical_table(card.default_solver, card.schedule, STEPS), card.kind)
     noise = initial_noise(0, card.latent_shape).unsqueeze(0).to(device)
@@ -57,14 +55,6 @@ def full_size(repeats: int) -> Result:
         },
         samples={"seconds": seconds},
     )
-
-
-def randomise(network: torch.nn.Module) -> None:
-    """Small random numbers everywhere: a fresh network answers zero."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in network.parameters():
-        values = torch.empty(parameter.shape, dtype=torch.float32)
-        parameter.copy_(values.normal_(std=0.02, generator=generator))
 
 
 def peak_bytes(device: torch.device) -> int:
