@@ -1,7 +1,6 @@
 """`python -m training <command>`: every stage from the fonts to the shipped bundle."""
 
 import argparse
-from pathlib import Path
 
 import torch
 
@@ -32,9 +31,6 @@ def parser() -> argparse.ArgumentParser:
     generator = commands.add_parser("generator", help="train the network; resumes where it stopped")
     generator.add_argument("--minutes", type=float, default=75, help="budget of training time")
     generator.add_argument("--steps", type=int, default=12_000, help="budget of steps")
-    generator.add_argument(
-        "--start-from", type=Path, help="weights to begin with where there is no checkpoint"
-    )
     classifier = commands.add_parser("classifier", help="train the judge; report its accuracy")
     classifier.add_argument("--steps", type=int, default=2500)
     critic = commands.add_parser("critic", help="train the network that searches descend")
@@ -50,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("statistics", help="reference statistics of 50,000 renderings")
     commands.add_parser("features", help="features of 4,000 of them, for precision and recall")
     guidance = commands.add_parser("guidance", help="measure guidance scales; choose the default")
-    guidance.add_argument("--per-class", type=int, default=40, help="samples of each class")
-    guidance.add_argument("--scales", type=float, nargs="+", help="default: 1 to 2.5")
+    guidance.add_argument("--per-class", type=int, default=15, help="samples of each class")
+    guidance.add_argument("--scales", type=float, nargs="+", help="default: 1.25 to 1.75")
     return root
 
 
@@ -63,7 +59,7 @@ def main() -> None:
         case "packages":
             print(*sorted(TRAINING_PACKAGES + HELD_OUT_PACKAGES))
         case "generator":
-            train_generator(sibling, options.minutes, options.steps, options.start_from)
+            train_generator(sibling, options.minutes, options.steps)
         case "classifier":
             train_classifier(options.steps)
         case "critic":

@@ -13,11 +13,11 @@ from torch import nn
 from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import GlyphClassifier
 from training.glyphs import CLASSES, GlyphMasks, load_masks
-from training.paths import BUNDLE, MASKS, WORK
+from training.paths import BUNDLE, MASKS, RESULTS
 from training.rendering import GlyphRenderer
 
 JUDGE = BUNDLE / "judge.safetensors"
-REPORT = WORK / "classifier.json"
+REPORT = RESULTS / "glyphs-judge.json"
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 TEST_SIZE = 10_000

@@ -22,7 +22,7 @@ from training.paths import MASKS
 from training.rendering import GlyphRenderer
 from training.sampling import sample
 from training.sheet import save_sheet
-from training.siblings import Sibling
+from training.siblings import SIBLINGS, Sibling
 
 
 @dataclass(frozen=True)
@@ -164,15 +164,12 @@ def fastest_loss(loss: LossFunction, network: nn.Module) -> LossFunction:
     return compiled
 
 
-def train_generator(sibling: Sibling, minutes: float, steps: int, start_from: Path | None) -> None:
-    """Train a bundled model on the training fonts, or go on where it was interrupted.
-
-    Where there is no checkpoint, a run may start from shipped weights instead of from nothing.
-    """
+def train_generator(sibling: Sibling, minutes: float, steps: int) -> None:
+    """Train a bundled model on the training fonts, or go on where it was interrupted."""
     torch.manual_seed(0)
     network = sibling.build()
-    if start_from is not None:
-        network.load_state_dict(load_file(start_from))
+    if sibling.starts_from is not None:
+        network.load_state_dict(load_file(SIBLINGS[sibling.starts_from].weights))
     renderer = GlyphRenderer.of(load_masks(MASKS).select(held_out=False))
     recipe = Recipe(minutes, steps)
     training = GeneratorTraining(sibling, network, renderer, recipe, sibling.checkpoint)

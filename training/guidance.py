@@ -5,7 +5,6 @@ Every scale starts from the same noises, so that the scales differ by guidance a
 
 import json
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from diffusion_core.files import write_atomically
+from benchmarks.results import Result, Target
 from diffusion_core.quality import (
     FeatureStatistics,
     Judge,
@@ -22,16 +21,15 @@ from diffusion_core.quality import (
     accuracy_interval,
     load_classifier,
 )
-from training.bundle import load_generator
-from training.checkpoint import load_average
-from training.classifier import JUDGE, REPORT
+from training.bundle import load_shipped, set_guidance
+from training.classifier import JUDGE
 from training.glyphs import CLASSES, load_masks
-from training.paths import MASKS
+from training.paths import MASKS, RESULTS
 from training.sampling import sample
 from training.siblings import Sibling
 from training.statistics import STATISTICS, renderings
 
-SCALES = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+SCALES = (1.25, 1.3, 1.5, 1.75)
 SOLVERS = {"rectified-flow": "ab4", "ddpm": "unipc-3"}  # by schedule
 STEPS = 50
 BATCH_SIZE = 72
@@ -39,35 +37,36 @@ HELD_OUT_SEED = 5
 
 
 def measure_guidance(sibling: Sibling, per_class: int, scales: tuple[float, ...]) -> None:
-    """Sample every class `per_class` times at each scale; write the figures as they come."""
+    """Sample every class `per_class` times at each scale; write figures and card as they come."""
     reference = FeatureStatistics.load(STATISTICS)
     judge = Judge(load_classifier(JUDGE, len(CLASSES)), reference)
-    network = load_generator(sibling)
+    network = load_shipped(sibling)
     count = per_class * len(CLASSES)
     masks = load_masks(MASKS)
     real = {
         "held_out_fonts": judge.measure(renderings(masks.select(True), count, HELD_OUT_SEED)),
         "training_fonts": judge.measure(renderings(masks.select(False), count, HELD_OUT_SEED)),
     }
-    _, progress = load_average(sibling.checkpoint)
-    training = {"steps": progress.step, "minutes": round(progress.seconds / 60, 1)}
-    rows = measured_before(sibling, training, count)
+    digest = sibling.digest()
+    rows = measured_before(sibling, digest, count)
     for scale in scales:
         batches = samples(sibling, network, count, scale)
         num_batches = math.ceil(count / BATCH_SIZE)
         rows[scale] = judge.measure(track(batches, f"guidance {scale}", num_batches))
         print(f"guidance {scale}: {asdict(rows[scale])}", flush=True)
-        figures = report(sibling, rows, real, training)
-        write_atomically((json.dumps(figures, indent=2) + "\n").encode(), sibling.figures)
+        result = report(sibling, rows, real, digest)
+        result.write(RESULTS)
+        set_guidance(sibling, result.figures["default_guidance_scale"])
 
 
-def measured_before(sibling: Sibling, training: dict[str, Any], count: int) -> dict[float, Quality]:
+def measured_before(sibling: Sibling, digest: str, count: int) -> dict[float, Quality]:
     """What is known of these very weights from as many samples: other scales may be added."""
     try:
         known = json.loads(sibling.figures.read_text())
     except FileNotFoundError:
         return {}
-    if known["samples"]["training"] != training or known["parameters"]["samples"] != count:
+    parameters = known["parameters"]
+    if (parameters["weights_sha256"], parameters["samples"]) != (digest, count):
         return {}
     names = [field.name for field in fields(Quality)]
     return {
@@ -89,40 +88,33 @@ def samples(
 
 
 def report(
-    sibling: Sibling,
-    rows: dict[float, Quality],
-    real: dict[str, Quality],
-    training: dict[str, Any],
-) -> dict[str, Any]:
+    sibling: Sibling, rows: dict[float, Quality], real: dict[str, Quality], digest: str
+) -> Result:
     """The figures with all that they mean: how, of what, where and when they were measured."""
     best = min(rows, key=lambda scale: rows[scale].frechet_distance)
-    held_out = real["held_out_fonts"]
-    return {
-        "name": sibling.figures.stem,
-        "about": "Class-balanced samples from the same noises at every guidance scale; Fréchet "
+    return Result(
+        name=sibling.figures.stem,
+        about="Class-balanced samples from the same noises at every guidance scale; Fréchet "
         "distance to 50,000 renderings of the training fonts, in the judge's features. Real "
         "glyphs are as many renderings as there are samples, measured alike.",
-        "date": time.strftime("%Y-%m"),
-        "machine": {"cpu": "AMD EPYC", "cores": 2, "gpu": None},
-        "versions": {"torch": torch.__version__},
-        "parameters": {
+        parameters={
+            "weights_sha256": digest,
             "solver": SOLVERS[sibling.kind.schedule],
             "steps": STEPS,
             "samples": rows[best].count,
         },
-        "figures": {
+        figures={
             "default_guidance_scale": best,
             "class_accuracy": rows[best].class_accuracy,
             "frechet_distance": rows[best].frechet_distance,
-            "held_out_fonts_frechet_distance": held_out.frechet_distance,
+            "held_out_fonts_frechet_distance": real["held_out_fonts"].frechet_distance,
         },
-        "samples": {
+        samples={
             "guidance": [{"guidance_scale": s, **described(q)} for s, q in sorted(rows.items())],
             "real_glyphs": {name: described(quality) for name, quality in real.items()},
-            "judge": json.loads(REPORT.read_text()),
-            "training": training,
         },
-    }
+        targets=(Target("class_accuracy", ">=", sibling.least_accuracy),),
+    )
 
 
 def described(quality: Quality) -> dict[str, Any]:

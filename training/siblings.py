@@ -5,6 +5,7 @@ glyphs-ddpm   DiT: the same transformer, the betas of DDPM, noise, times 0..999
 glyphs-dcn    FlowDCN: deformable convolutions, rectified flow, velocity
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,8 @@ class Sibling:
     architecture: Architecture
     kind: NetworkKind
     default_solver: str
+    least_accuracy: float  # of samples at 50 steps, as the judge reads them
+    starts_from: str | None = None  # the sibling whose shipped weights its training begins with
 
     @property
     def bundle(self) -> Path:
@@ -60,6 +63,16 @@ class Sibling:
     def work(self) -> Path:
         """Where checkpoints and sheets are kept while it is trained."""
         return WORK / self.name
+
+    @property
+    def weights(self) -> Path:
+        """What ships, and is measured."""
+        return self.bundle / "model.safetensors"
+
+    def digest(self) -> str:
+        """sha256 of the weights that ship: what measurements name them by."""
+        with self.weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def checkpoint(self) -> Path:
@@ -85,6 +98,7 @@ GLYPHS = Sibling(
     architecture=TRANSFORMER,
     kind=NetworkKind("rectified-flow", Prediction.VELOCITY),
     default_solver="ab2",
+    least_accuracy=0.95,
 )
 GLYPHS_DDPM = Sibling(
     name="glyphs-ddpm",
@@ -92,6 +106,8 @@ GLYPHS_DDPM = Sibling(
     architecture=TRANSFORMER,
     kind=NetworkKind("ddpm", Prediction.NOISE),
     default_solver="dpmpp-2m",
+    least_accuracy=0.95,
+    starts_from="glyphs",
 )
 GLYPHS_DCN = Sibling(
     name="glyphs-dcn",
@@ -99,6 +115,7 @@ GLYPHS_DCN = Sibling(
     architecture=CONVOLUTIONS,
     kind=NetworkKind("rectified-flow", Prediction.VELOCITY),
     default_solver="ab2",
+    least_accuracy=0.93,
 )
 
 SIBLINGS = {sibling.name: sibling for sibling in (GLYPHS, GLYPHS_DDPM, GLYPHS_DCN)}
