@@ -10,73 +10,61 @@ from rich.console import Console
 from diffusion_core.families import get_family
 from diffusion_core.folders import BUNDLED_MODELS, DEFAULT_HOME
 from diffusion_core.host import keep_freed_memory
-from diffusion_core.model import LoadedModel, find_models, get_model, load_model
+from diffusion_core.model import ModelFolder, find_models, get_model, load_model
 from search_jobs.evaluate import Contender, EvaluationPlan, Subject
-from search_jobs.search import Problem
-from search_jobs.spec import Method, Objective
 from solver_store.published import published_tables
+from solver_store.records import Target
+from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver
 
-from .. import search
 from ..results import RESULTS, Result
-from ..search.cells import Cell, searched
+from .comparison import Home, compare
 from .full_size import full_size
 from .throughput import Plan, throughput
-from .transfer import Home, transfer
+from .transfer import transfer
 from .vp_reading import compare_readings
 
 FLOW_MODELS = ("glyphs", "glyphs-dcn")
 VP_MODEL = "glyphs-ddpm"
-CACHE = DEFAULT_HOME / "bench-search"
+CACHE = DEFAULT_HOME / "bench-models"
 
 
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     console = Console()
-    if options.plan == "siblings":
-        return _siblings(options)
     for result in PLANS[options.plan](options):
         result.show(console)
         result.write(options.out)
     return 0
 
 
-def _siblings(options: argparse.Namespace) -> int:
-    """Searched tables against all others on each model, at its default guidance."""
-    for name in (*FLOW_MODELS, VP_MODEL):
-        scale = get_model(find_models(BUNDLED_MODELS), name).card.default_guidance_scale
-        flags = ["--model", name, "--guidance", str(scale), "--out", str(options.out)]
-        flags += ["--steps", ",".join(map(str, options.steps)), "--dss-budget", "0"]
-        search.main([*flags, "--plus-budget", str(options.budget), "--objectives", "endpoint"])
-    return 0
-
-
-def _transfer(options: argparse.Namespace) -> list[Result]:
+def _siblings(options: argparse.Namespace) -> list[Result]:
     return [
-        transfer([_home(name, steps, options) for name in FLOW_MODELS], steps, PLAN, CACHE)
+        compare(_home(name, steps), steps, _plan(options), CACHE)
+        for name in (*FLOW_MODELS, VP_MODEL)
         for steps in options.steps
     ]
 
 
-def _home(name: str, steps: int, options: argparse.Namespace) -> Home:
-    model, subject = _load(name)
-    problem = Problem.of_model(model, subject.problem.guidance_scale)
-    cell = Cell(
-        Method.DSS_PLUS,
-        Objective.ENDPOINT,
-        steps,
-        problem.guidance_scale,
-        options.budget,
-        model=name,
-    )
-    found = searched(cell, problem, None, CACHE, options.out / "search")
-    return Home(subject, Contender(cell.name, found.table))
+def _transfer(options: argparse.Namespace) -> list[Result]:
+    return [
+        transfer([_home(name, steps) for name in FLOW_MODELS], steps, _plan(options), CACHE)
+        for steps in options.steps
+    ]
+
+
+def _home(name: str, steps: int) -> Home:
+    folder, subject = _load(name)
+    shipped = (ShippedSolver.read(file) for file in (folder.path / SHIPPED_SOLVERS).glob("*.json"))
+    target = Target(name, subject.problem.guidance_scale)
+    [table] = [s.table for s in shipped if s.target == target and s.table.nfe == steps]
+    return Home(subject, Contender(target.solver_name(steps), table))
 
 
 def _readings(options: argparse.Namespace) -> list[Result]:
     _, subject = _load(VP_MODEL)
     family = [entry for entry in published_tables() if entry.table.schedule == "vp"]
-    return [compare_readings(subject, family, PLAN, CACHE)]
+    return [compare_readings(subject, family, _plan(options), CACHE)]
 
 
 def _full_size(options: argparse.Namespace) -> list[Result]:
@@ -91,16 +79,18 @@ def _throughput(_: argparse.Namespace) -> list[Result]:
     return [throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16)]
 
 
-def _load(name: str) -> tuple[LoadedModel, Subject]:
+def _load(name: str) -> tuple[ModelFolder, Subject]:
     folder = get_model(find_models(BUNDLED_MODELS), name)
     model = load_model(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return model, Subject.of_model(model, folder, folder.card.default_guidance_scale)
+    return folder, Subject.of_model(model, folder, folder.card.default_guidance_scale)
 
 
-PLAN = EvaluationPlan.of_samples(720, on_gpu=torch.cuda.is_available())
+def _plan(options: argparse.Namespace) -> EvaluationPlan:
+    return EvaluationPlan.of_samples(options.samples, on_gpu=torch.cuda.is_available())
 
 
 PLANS: dict[str, Callable[[argparse.Namespace], list[Result]]] = {
+    "siblings": _siblings,
     "transfer": _transfer,
     "vp": _readings,
     "full-size": _full_size,
@@ -110,9 +100,9 @@ PLANS: dict[str, Callable[[argparse.Namespace], list[Result]]] = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench models", description=__doc__)
-    parser.add_argument("plan", choices=("siblings", *PLANS))
+    parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--steps", type=_integers, default=[6, 10], metavar="N,…")
-    parser.add_argument("--budget", type=int, default=60_000, help="of a search (60,000)")
+    parser.add_argument("--samples", type=int, default=720, help="of each table (720)")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 

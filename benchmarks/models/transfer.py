@@ -1,22 +1,12 @@
 """A table that was searched on one network, used on another one of the same schedule."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from search_jobs.evaluate import (
-    Contender,
-    EvaluationPlan,
-    Measurement,
-    Meter,
-    Metric,
-    Subject,
-    classical_contenders,
-    evaluate,
-)
+from search_jobs.evaluate import EvaluationPlan, Measurement, Metric
 
 from ..results import Result
+from .comparison import Home, best_of, measured, others, shown
 
 ABOUT = (
     "Tables searched on one network and used on another, at each network's default guidance scale, "
@@ -24,29 +14,24 @@ ABOUT = (
     "solution, and Fréchet distance in the judge's features. A loss is the figure "
     "divided by that of the table that was searched at home."
 )
-
-
-@dataclass(frozen=True)
-class Home:
-    """A network, and the table that was searched on it."""
-
-    subject: Subject
-    searched: Contender
+METRICS = (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE)
 
 
 def transfer(homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Path) -> Result:
-    """Every table on every network, with the best classical solver beside them."""
-    measured = {home.subject.name: _on(home.subject, homes, steps, plan, cache) for home in homes}
+    """Every table on every network, with the best of all others beside them."""
     figures: dict[str, float] = {}
+    samples = {}
     for home in homes:
-        here = measured[home.subject.name]
-        at_home = here[home.searched.name]
-        for guest in homes:
-            if guest is not home:
+        rivals = others(home, steps)
+        found = measured(home, [*(h.searched for h in homes), *rivals], plan, cache)
+        own = found[home.searched.name]
+        for metric in METRICS:
+            for guest in (h for h in homes if h is not home):
                 label = f"{guest.subject.name} on {home.subject.name}"
-                figures |= _losses(label, here[guest.searched.name], at_home)
-        classical = [m for name, m in here.items() if name not in _names(homes)]
-        figures |= _losses(f"best classical on {home.subject.name}", _best(classical), at_home)
+                figures |= _loss(label, metric, found[guest.searched.name], own)
+            best = best_of([found[rival.name] for rival in rivals], metric)
+            figures |= _loss(f"best other on {home.subject.name}", metric, best, own)
+        samples[home.subject.name] = shown(found)
     return Result(
         name=f"models-transfer-{steps}",
         about=ABOUT,
@@ -56,41 +41,11 @@ def transfer(homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Pat
             "guidance": {home.subject.name: home.subject.problem.guidance_scale for home in homes},
         },
         figures=figures,
-        samples={model: _shown(measurements) for model, measurements in measured.items()},
+        samples=samples,
     )
 
 
-def _on(
-    subject: Subject, homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Path
-) -> dict[str, Measurement]:
-    contenders = [home.searched for home in homes]
-    contenders += classical_contenders(subject.problem.kind, steps, with_uniform_lambda=True)
-    evaluation = evaluate(subject, contenders, plan, cache, Meter())
-    names = [contender.name for contender in contenders]
-    return dict(zip(names, evaluation.measurements, strict=True))
-
-
-def _names(homes: Sequence[Home]) -> set[str]:
-    return {home.searched.name for home in homes}
-
-
-def _best(measurements: Sequence[Measurement]) -> Measurement:
-    sound = [m for m in measurements if Metric.ENDPOINT_RMSE in m.estimates]
-    return min(sound, key=lambda m: m.estimates[Metric.ENDPOINT_RMSE].value)
-
-
-def _losses(label: str, away: Measurement, at_home: Measurement) -> dict[str, float]:
-    """How many times as large the figures are as those of the table that was searched there."""
-    return {
-        f"{label}, {metric.value} over home": away.estimates[metric].value
-        / at_home.estimates[metric].value
-        for metric in (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE)
-        if metric in away.estimates and metric in at_home.estimates
-    }
-
-
-def _shown(measurements: Mapping[str, Measurement]) -> dict[str, Any]:
-    return {
-        name: {metric.value: estimate.value for metric, estimate in m.estimates.items()}
-        for name, m in measurements.items()
-    }
+def _loss(label: str, metric: Metric, away: Measurement, own: Measurement) -> dict[str, float]:
+    """How many times as large the figure is as that of the table that was searched there."""
+    ratio = away.estimates[metric].value / own.estimates[metric].value
+    return {f"{label}, {metric.value} over home": ratio}

@@ -1,0 +1,99 @@
+"""A searched table that ships, beside every classical and published solver on its own network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_jobs.evaluate import (
+    Contender,
+    EvaluationPlan,
+    Measurement,
+    Meter,
+    Metric,
+    Subject,
+    classical_contenders,
+    evaluate,
+    published_contenders,
+)
+
+from ..results import Result
+from ..search.figures import lead
+
+ABOUT = (
+    "The searched table that ships beside all classical and published ones of as many steps, at "
+    "the model's default guidance scale, from the same held-out noises; root mean square distance "
+    "of the ends from the converged solution, Fréchet distance in the judge's features, class "
+    "accuracy. A lead is in 95 % margins of the paired difference: above 1 it is beyond the noise."
+)
+METRICS = (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE, Metric.CLASS_ACCURACY)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A network, and the table that was searched on it."""
+
+    subject: Subject
+    searched: Contender
+
+
+def others(home: Home, steps: int) -> list[Contender]:
+    """All that no search has made."""
+    kind = home.subject.problem.kind
+    classical = classical_contenders(kind, steps, with_uniform_lambda=True)
+    return [*classical, *published_contenders(kind, steps)]
+
+
+def measured(
+    home: Home, contenders: Sequence[Contender], plan: EvaluationPlan, cache: Path
+) -> dict[str, Measurement]:
+    """By name; what was measured before is looked up."""
+    evaluation = evaluate(home.subject, contenders, plan, cache, Meter())
+    names = [contender.name for contender in contenders]
+    return dict(zip(names, evaluation.measurements, strict=True))
+
+
+def compare(home: Home, steps: int, plan: EvaluationPlan, cache: Path) -> Result:
+    rivals = others(home, steps)
+    found = measured(home, [home.searched, *rivals], plan, cache)
+    own = found[home.searched.name]
+    figures: dict[str, float] = {}
+    for metric in METRICS:
+        best = best_of([found[rival.name] for rival in rivals], metric)
+        figures[f"searched {metric.value}"] = own.estimates[metric].value
+        figures[f"best other {metric.value}"] = best.estimates[metric].value
+        figures[f"lead in {metric.value}"] = lead(own, best, metric)
+    return Result(
+        name=f"models-{home.subject.name}-{steps}",
+        about=ABOUT,
+        parameters=parameters(home, steps, plan) | {"searched": home.searched.name},
+        figures=figures,
+        samples=shown(found),
+    )
+
+
+def best_of(measurements: Sequence[Measurement], metric: Metric) -> Measurement:
+    """Of those whose samples did not diverge."""
+    sound = [m for m in measurements if metric in m.estimates]
+    sign = 1 if metric.lower_is_better else -1
+    return min(sound, key=lambda m: sign * m.estimates[metric].value)
+
+
+def parameters(home: Home, steps: int, plan: EvaluationPlan) -> dict[str, Any]:
+    return {
+        "model": home.subject.name,
+        "guidance_scale": home.subject.problem.guidance_scale,
+        "steps": steps,
+        "samples": plan.num_samples,
+        "endpoints": plan.num_endpoints,
+    }
+
+
+def shown(found: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {
+        name: {
+            metric.value: {"value": estimate.value, "margin": estimate.margin}
+            for metric, estimate in measurement.estimates.items()
+        }
+        for name, measurement in found.items()
+    }

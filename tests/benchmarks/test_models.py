@@ -1,0 +1,46 @@
+"""Shipped tables beside others, at home and away, on a network in closed form."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.models.comparison import Home, compare, measured, others
+from benchmarks.models.transfer import transfer
+from diffusion_core.classic import classical_table
+from search_jobs.evaluate import Contender, EvaluationPlan, Metric
+from tests.search_jobs.evaluate.subjects import gaussian_subject, pixel_judge
+
+STEPS = 6
+PLAN = EvaluationPlan(num_samples=60, num_endpoints=40, batch_rows=32)
+
+
+def home(name: str, table: str) -> Home:
+    """As if a search had found a classical table there."""
+    subject = replace(gaussian_subject(pixel_judge()), name=name)
+    found = classical_table(table, "rectified-flow", STEPS)
+    return Home(subject, Contender(f"{name}'s own", found))
+
+
+def test_a_searched_table_is_held_against_the_best_of_all_others(tmp_path: Path) -> None:
+    euler = home("one", "euler")
+    figures = compare(euler, STEPS, PLAN, tmp_path).figures
+    found = measured(euler, others(euler, STEPS), PLAN, tmp_path)
+    errors = [m.estimates[Metric.ENDPOINT_RMSE].value for m in found.values()]
+    assert figures["best other endpoint_rmse"] == min(errors)
+    assert figures["searched endpoint_rmse"] == found["euler"].estimates[Metric.ENDPOINT_RMSE].value
+    assert figures["lead in endpoint_rmse"] < 0
+    assert figures["best other class_accuracy"] == max(
+        m.estimates[Metric.CLASS_ACCURACY].value for m in found.values()
+    )
+
+
+def test_a_loss_is_what_a_table_loses_away_from_home(tmp_path: Path) -> None:
+    poor, good = home("poor", "euler"), home("good", "ab2")
+    figures = transfer([poor, good], STEPS, PLAN, tmp_path).figures
+    away, back = (
+        figures[f"{label}, endpoint_rmse over home"] for label in ("poor on good", "good on poor")
+    )
+    assert away > 1  # Euler is further from the ends than Adams–Bashforth 2 …
+    assert away == pytest.approx(1 / back, rel=1e-6)  # … on what is one network here
+    assert figures["best other on poor, endpoint_rmse over home"] <= back
