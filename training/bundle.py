@@ -53,7 +53,7 @@ def load_shipped(sibling: Sibling) -> nn.Module:
 
 
 def measured_guidance(sibling: Sibling) -> float:
-    """The guidance scale with the lowest Fréchet distance, where these weights were measured."""
+    """The guidance scale that was found best, where these weights were measured."""
     if not sibling.figures.exists():
         return UNMEASURED_GUIDANCE
     known = json.loads(sibling.figures.read_text())
