@@ -44,6 +44,26 @@ def test_a_letter_is_drawn_step_by_step_and_can_be_kept(visit: Visit, tmp_path: 
     assert Image.open(io.BytesIO(file.read_bytes())).size == (32, 32)
 
 
+def test_the_best_known_solver_is_named_at_the_usual_guidance_alone(
+    visit: Visit, strong: str
+) -> None:
+    page = visit.page
+    visit.open("#/playground?class=10&steps=6")
+    best = page.get_by_label("Solver", exact=True).locator('option[value="auto"]')
+    expect(best).to_have_text("Best known: glyphs-g1.3-6")
+    page.get_by_label("Guidance", exact=True).fill("2.2")
+    page.get_by_label("Guidance", exact=True).press("Tab")
+    expect(page.get_by_role("img", name=f"A, drawn in 6 steps by {strong}")).to_be_visible()
+    expect(best).to_have_text("Best known")
+
+    visit.open("#/playground?class=10&compare=auto:6")
+    best = page.get_by_label("Solver 1", exact=True).locator('option[value="auto"]')
+    expect(best).to_have_text("Best known: glyphs-g1.3-6")
+    page.get_by_label("Guidance", exact=True).fill("2.2")
+    page.get_by_label("Guidance", exact=True).press("Tab")
+    expect(best).to_have_text("Best known")
+
+
 def test_the_same_request_can_be_made_from_elsewhere(visit: Visit) -> None:
     page = visit.page
     visit.open("#/playground?class=7&steps=5&seed=11&solver=euler")
