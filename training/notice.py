@@ -30,15 +30,17 @@ PLAIN_LICENCES = {
 
 HEADER = """# Notice for the bundled model "glyphs"
 
-The weights (`model.safetensors`, `judge.safetensors`) and the statistics
-(`statistics.safetensors`) were made for fewstep by `python -m training` and carry the licence of
-fewstep (MIT, see LICENSE). They hold no font and no part of a font program.
+The weights (`model.safetensors`, `judge.safetensors`, `critic.safetensors`), the statistics
+(`statistics.safetensors`, `critic-statistics.safetensors`) and the judge's features of 4,000
+renderings (`reference-features.safetensors`) were made for fewstep by `python -m training` and
+carry the licence of fewstep (MIT, see LICENSE). They hold no font and no part of a font program.
 
 The data are renderings of the digits 0 to 9 and the capitals A to Z at 32x32 pixels: each glyph
 fitted to a box, turned by up to 8 degrees, scaled, shifted, and coloured on a shaded background.
 They were drawn from the fonts of the Debian packages below, all from Debian's `main` section and
 installed unchanged; no font file is distributed with fewstep. Packages marked "held out" were used
-only to measure: neither the generator nor the judge was trained on them.
+only to measure: neither the generator nor the judge nor the critic was trained on them, and no
+renderings of them are in the statistics or among the features.
 
 | package | version | fonts used | licence of the fonts | |
 |---|---|---|---|---|

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from diffusion_core.card import ModelCard
 from diffusion_core.conversion import Addition, add_model
 from diffusion_core.decoder import SD_LINEAR
-from diffusion_core.families import Family
+from diffusion_core.families import Family, get_family
 from diffusion_core.model import CARD_FILE, ModelFolder
 from diffusion_core.registry import choose_models
 
@@ -64,6 +65,15 @@ def find_model(source: ModelSource, models: Path) -> ModelFolder:
             f"{folder.card.name} has no autoencoder: its pictures would be small estimates"
         )
     return folder
+
+
+def is_of_family(card: ModelCard, name: str) -> bool:
+    """Whether it is the network of that family, on its schedule, as far as a card tells."""
+    family = get_family(name)
+    sizes = family.architecture
+    # Whether it learnt sigma is as its checkpoint has it.
+    found = card.architecture.model_copy(update={"learn_sigma": sizes.learn_sigma})
+    return (found, card.schedule, card.prediction) == (sizes, family.schedule, family.prediction)
 
 
 def autoencoder_digest(folder: ModelFolder) -> str | None:

@@ -16,7 +16,7 @@ from .archive import write_archive
 from .chunks import Chunks
 from .filling import fill
 from .measuring import Measure, measure
-from .models import ModelSource, autoencoder_digest, find_model
+from .models import ModelSource, autoencoder_digest, find_model, is_of_family
 from .recipe import Labels, Recipe
 from .rows import NUM_SAMPLES, Row
 from .sampling import Sampler
@@ -54,7 +54,7 @@ class Order:
 
     @property
     def is_as_published(self) -> bool:
-        """Whether its FID is to be held against the row's."""
+        """Whether this is what the row asks for, whatever the model."""
         row = self.row
         return (
             self.steps in row.fids
@@ -96,6 +96,12 @@ class Run:
         return cls(order, folder, table, recipe)
 
     @property
+    def is_as_published(self) -> bool:
+        """Whether its FID is to be held against the row's."""
+        order = self.order
+        return order.is_as_published and is_of_family(self.folder.card, order.row.family)
+
+    @property
     def images(self) -> Chunks:
         order = self.order
         return Chunks(order.out / "images", self.recipe.as_dict(), order.samples, order.piece)
@@ -126,7 +132,7 @@ def _result(
     run: Run, quality: InceptionQuality, digests: dict[str, str], device: torch.device
 ) -> Result:
     order, figures, targets = run.order, asdict(quality), []
-    if order.is_as_published:
+    if run.is_as_published:
         figures["fid_above_published"] = quality.fid - order.row.fids[order.steps]
         targets.append(Target("fid_above_published", "<=", TOLERANCE))
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None

@@ -17,8 +17,12 @@ export function defaultModel(models) {
   return models.find((model) => model.is_default) ?? models[0];
 }
 
-/** What `auto` takes at this step count, at the model's usual guidance; undefined where unknown. */
-export function automatic(model, steps) {
+/**
+ * What `auto` takes at this step count; undefined where unknown. The server says it for the model's
+ * usual guidance alone: at another one, another champion may be nearest.
+ */
+export function automatic(model, steps, guidance) {
+  if (guidance !== model.default_guidance_scale) return undefined;
   return model.best_solvers.find((best) => best.steps === steps)?.solver;
 }
 

@@ -1,13 +1,16 @@
 """Every panel shows something: its query is asked of a Prometheus that scrapes a busy server."""
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
-from tests.servers.prometheus import Prometheus, running_prometheus
+from tests.servers.prometheus import Prometheus, find_program, running_prometheus
 
 from .busy import busy_server
 from .panels import Query, dashboards, queries
@@ -40,6 +43,52 @@ def _finite(prometheus: Prometheus, query: Query) -> list[dict[str, str]]:
     """The labels of the series that have a number now."""
     series = prometheus.query(query.expression)
     return [one["metric"] for one in series if one["value"][1] not in ("NaN", "+Inf", "-Inf")]
+
+
+# What two replicas told every ten seconds.
+REPLICAS = {
+    'fewstep_engine_step_duration_seconds_sum{instance="a", model="m"}': "0+5x20",
+    'fewstep_engine_step_duration_seconds_sum{instance="b", model="m"}': "0+4x20",
+    'fewstep_engine_decode_seconds_total{instance="a", model="m"}': "0+2x20",
+    'fewstep_engine_decode_seconds_total{instance="b", model="m"}': "0+3x20",
+    'fewstep_fid_proxy_seconds_total{instance="a", work="canary"}': "0+1x20",
+    'fewstep_fid_proxy_seconds_total{instance="b", work="canary"}': "0+2x20",
+    'fewstep_fid_proxy_samples{instance="a", model="m"}': "200x20",
+    'fewstep_fid_proxy_samples{instance="b", model="m"}': "150x20",
+}
+WATCH = {'{instance="a", work="canary"}': 0.1, '{instance="b", work="canary"}': 0.2}
+# By panel, what each of its queries says of them.
+TOLD = {
+    "service, Engine time": [
+        {'{instance="a"}': 0.5, '{instance="b"}': 0.4},
+        {'{instance="a"}': 0.2, '{instance="b"}': 0.3},
+        WATCH,
+    ],
+    "quality, What the watch costs": [WATCH],
+    "quality, Pictures in the window": [{'{model="m"}': 200}],
+}
+
+
+@pytest.mark.parametrize("place", TOLD)
+def test_replicas_are_not_added_up(place: str, tmp_path: Path) -> None:
+    asked = [query.expression for query in QUERIES if query.place == place]
+    samples = [
+        [{"labels": labels, "value": value} for labels, value in told.items()]
+        for told in TOLD[place]
+    ]
+    case = {
+        "interval": "10s",
+        "input_series": [{"series": name, "values": told} for name, told in REPLICAS.items()],
+        "promql_expr_test": [
+            {"expr": f"round({expression}, 0.001)", "eval_time": "2m", "exp_samples": expected}
+            for expression, expected in zip(asked, samples, strict=True)
+        ],
+    }
+    file = tmp_path / "replicas.yml"
+    file.write_text(yaml.safe_dump({"evaluation_interval": "10s", "tests": [case]}))
+    promtool = find_program("promtool")
+    ended = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("name", dashboards())

@@ -13,7 +13,8 @@ const NUM_DICE = 1_000_000;
  * @param {import("./state.js").State} state  changed in place
  * @param {any[]} models
  * @param {any[]} solvers
- * @param {{ changed: () => void, otherModel: (name: string) => void, draw: () => void }} act
+ * @param {{ changed: () => void, guided: () => void, otherModel: (name: string) => void,
+ *           draw: () => void }} act
  * @param {AbortSignal} signal
  */
 export function controls(state, models, solvers, act, signal) {
@@ -42,12 +43,16 @@ export function controls(state, models, solvers, act, signal) {
   const guidance = slider(
     "Guidance",
     { min: 1, max: SLIDER_GUIDANCE, least: 0, most: 50, step: 0.05, value: state.guidance },
-    set("guidance"),
+    (value) => {
+      state.guidance = value;
+      showSolver();
+      act.guided();
+    },
   );
   const single = h("div.single", steps, solver);
 
   function showSolver() {
-    fill(solver, field("Solver", solverSelect(state.model, solvers, state, set("solver"))));
+    fill(solver, field("Solver", solverSelect(state, solvers, state, set("solver"))));
   }
 
   showSolver();
@@ -81,8 +86,9 @@ export function controls(state, models, solvers, act, signal) {
 }
 
 /** Which solver, of those that take this step count. */
-export function solverSelect(model, solvers, { solver, steps }, onChoose, label = null) {
-  const best = automatic(model, steps);
+export function solverSelect(state, solvers, { solver, steps }, onChoose, label = null) {
+  const { model, guidance } = state;
+  const best = automatic(model, steps, guidance);
   const groups = solverOptions(solvers, model, steps);
   const known = groups.some(({ options }) => options.some(([name]) => name === solver));
   const options = [

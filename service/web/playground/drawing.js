@@ -1,6 +1,6 @@
 /** One picture, step by step as it is made. */
 
-import { stream } from "../api.js";
+import { Problem, stream } from "../api.js";
 import { fill, h } from "../dom.js";
 import { inForeground } from "../foreground.js";
 import { figure, milliseconds, plain, solverName } from "../format.js";
@@ -27,6 +27,7 @@ export function drawing(state, signal) {
     running?.abort();
     const mine = (running = new AbortController());
     const until = AbortSignal.any([signal, mine.signal]);
+    element.setAttribute("aria-busy", "true");
     try {
       await inForeground(() => draw(orderOf(state, state), until));
     } catch (error) {
@@ -34,11 +35,12 @@ export function drawing(state, signal) {
       if (!error.title) console.error(error);
       fill(progress);
       fill(facts, notice(error, run));
+    } finally {
+      if (running === mine) element.removeAttribute("aria-busy"); // or else the next one is drawn
     }
   }
 
   async function draw(order, until) {
-    element.setAttribute("aria-busy", "true");
     fill(progress, "Waiting for its turn …");
     const frames = startFilm(film, picture, order.steps);
     let queued = null;
@@ -52,7 +54,7 @@ export function drawing(state, signal) {
         fill(progress, `Step ${data.step} of ${data.steps}`);
         frames.add(data.step, dataUrl(data.preview));
       }
-      if (name === "error") throw Object.assign(new Error(data.problem.detail), data.problem);
+      if (name === "error") throw new Problem(data.problem);
       if (name === "image") {
         frames.add(order.steps, dataUrl(data.base64));
         picture.alt = `${queued.class_name}, drawn in ${order.steps} steps by ${queued.solver.name}`;
@@ -63,7 +65,6 @@ export function drawing(state, signal) {
         fill(facts, told(state, order, queued, data.timing_ms));
       }
     }
-    element.removeAttribute("aria-busy");
   }
 
   return { element, run, stop: () => running?.abort() };

@@ -44,7 +44,7 @@ export function lanes(state, solvers, changed) {
       return changed();
     });
     const solver = solverSelect(
-      state.model,
+      state,
       solvers,
       lane,
       (name) => {

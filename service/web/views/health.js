@@ -14,6 +14,8 @@ const WINDOW = 15; // readings that a rate or a quantile covers: 30 s
 const KEPT = 150; // readings on the curves: 5 min
 const SHOWN_S = 60; // at least, so that the curves begin at the right
 const REQUESTS = "fewstep_request_duration_seconds";
+const IMAGES = "fewstep_images_total";
+const STARTED_AT = "process_start_time_seconds";
 
 /** Charts of what was read lately: the present is at the right. */
 const overTime = {
@@ -65,6 +67,7 @@ export async function health(_, signal) {
 
   async function look() {
     const reading = await read(signal);
+    if (readings.length && countsAnew(reading, readings.at(-1))) readings.length = 0;
     readings.push(reading);
     if (readings.length > KEPT + WINDOW) readings.shift();
     const points = readings.map((each, i) => figures(each, readings[Math.max(0, i - WINDOW)]));
@@ -137,12 +140,18 @@ async function read(signal) {
   return { at: performance.now() / 1000, samples, ready };
 }
 
+/** Counters began again in between: the server has been restarted. */
+function countsAnew({ samples: now }, { samples: before }) {
+  const hasFallen = total(now, IMAGES) < total(before, IMAGES);
+  return hasFallen || total(now, STARTED_AT) !== total(before, STARTED_AT);
+}
+
 /** What can be said about the time between two readings. */
 function figures(now, before) {
   const counts = since(buckets(now.samples, REQUESTS), buckets(before.samples, REQUESTS));
   const seconds = now.at - before.at;
   const images =
-    total(now.samples, "fewstep_images_total") - total(before.samples, "fewstep_images_total");
+    total(now.samples, IMAGES) - total(before.samples, IMAGES);
   return {
     at: now.at,
     ready: now.ready,
@@ -157,7 +166,7 @@ function figures(now, before) {
 function tilesOf(samples, now) {
   const whole = buckets(samples, REQUESTS);
   const running = total(samples, "fewstep_search_jobs", { state: "running" });
-  const started = total(samples, "process_start_time_seconds");
+  const started = total(samples, STARTED_AT);
   return [
     tile("Server", now.ready ? "ready" : "not ready"),
     tile(
@@ -172,7 +181,7 @@ function tilesOf(samples, now) {
     ),
     tile("Throughput", figure(now.rate ?? 0, 2), "images/s"),
     tile("Waiting", count(now.waiting), "images"),
-    tile("Images made", count(total(samples, "fewstep_images_total"))),
+    tile("Images made", count(total(samples, IMAGES))),
     tile("Evaluations", count(total(samples, "fewstep_network_evaluations_total"))),
     tile("Per network row", milliseconds(1000 * total(samples, "fewstep_engine_seconds_per_row"))),
     tile("Searches running", count(running)),

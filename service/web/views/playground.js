@@ -27,6 +27,10 @@ export async function playground({ query }, signal) {
     solvers,
     {
       changed,
+      guided() {
+        compare.show(); // its lanes name what `auto` takes, which goes with the guidance
+        changed();
+      },
       draw: () => shown().run(),
       otherModel: (model) => go(["playground"], { model }),
     },

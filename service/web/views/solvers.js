@@ -101,9 +101,9 @@ function championCell(version) {
 
 /** No champion yet: what serves instead, and the way to a better one. */
 function plainCell(model, guidance, steps) {
-  const serving = automatic(model, steps);
+  const serving = automatic(model, steps, guidance);
   const href = link(["searches"], { model: model.name, steps, guidance });
-  const name = serving?.name.replace(new RegExp(`-${steps}$`), "") ?? "classical";
+  const name = serving?.name.replace(new RegExp(`-${steps}$`), "") ?? "best known";
   const rest = h("span.unseen", ` a better solver for ${steps} steps`);
   return h("td.plain", h("a", { href }, h("small", name), h("small", "search", rest)));
 }

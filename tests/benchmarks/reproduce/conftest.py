@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from benchmarks.reproduce import command
+from benchmarks.reproduce import command, models
 from diffusion_core.networks.inception import InceptionV3
 from tests.diffusion_core.conversion.small import small, trained
 
@@ -27,6 +27,7 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_families(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "get_family", small)
+    monkeypatch.setattr(models, "get_family", small)
 
 
 def checkpoint_of(family: str, folder: Path) -> Path:

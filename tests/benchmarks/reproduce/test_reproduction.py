@@ -13,8 +13,12 @@ import torch
 from benchmarks import environment
 from benchmarks.reproduce import main
 from benchmarks.reproduce.filling import Tell
+from benchmarks.reproduce.models import AddedModel, GivenCheckpoint, ModelSource
+from benchmarks.reproduce.reproduction import Order, Run
+from benchmarks.reproduce.rows import NUM_SAMPLES, ROWS
 from benchmarks.reproduce.sampling import Sampler
 from diffusion_core.adm import InceptionQuality
+from diffusion_core.conversion import Addition, add_model
 from diffusion_core.decoder import to_uint8
 from diffusion_core.model import find_models, load_model
 from diffusion_core.networks.inception import InceptionV3
@@ -22,6 +26,7 @@ from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, sample_table
 from solver_store.published import published_tables
 from tests.benchmarks.reproduce.conftest import checkpoint_of
+from tests.diffusion_core.conversion.small import small
 from tests.fakes import write_tiny_model
 
 CPU = torch.device("cpu")
@@ -169,6 +174,31 @@ def test_an_image_that_is_not_finite_ends_the_run(
 ) -> None:
     assert main([*tiny, "--out", str(tmp_path), "--guidance", "1e38"]) == 1
     assert "the image of seed 0 is not finite" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_families")
+def test_only_the_network_of_its_row_is_held_against_its_figure(
+    tiny: list[str], tmp_path: Path, vae: Path
+) -> None:
+    home = tmp_path / "home"
+    checkpoint = checkpoint_of("sit-xl-2-256", tmp_path)
+    given = GivenCheckpoint(small("sit-xl-2-256"), checkpoint, vae)
+    add_model(home / "models", Addition(given.family, checkpoint, "added", vae))
+    assert Run.of(whole("sit-xl-2", given, tmp_path)).is_as_published
+    added = AddedModel("added", home)
+    assert Run.of(whole("sit-xl-2", added, tmp_path)).is_as_published
+    assert not Run.of(whole("flowdcn-xl-2", added, tmp_path)).is_as_published
+    assert not Run.of(whole("sit-xl-2", AddedModel("tiny", home), tmp_path)).is_as_published
+
+
+def whole(name: str, source: ModelSource, out: Path) -> Order:
+    """All that a row asks for at ten steps."""
+    row = ROWS[name]
+    return Order(
+        row=row, steps=10, source=source, solver=row.solver(10), samples=NUM_SAMPLES,
+        guidance_scale=row.guidance_scale, guided_channels=row.guided_channels,
+        labels=row.labels, seed=0, dtype="float32", batch_size=2, piece=3, out=out, measure=None,
+    )  # fmt: skip
 
 
 @pytest.mark.slow

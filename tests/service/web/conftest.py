@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from service.settings import Settings
+from solver_store.records import CHAMPION, Target
 from tests.service.live import Live, running
+from tests.service.searches import euler
 from tests.service.web.browser import Visit, running_browser, visiting
 
 
@@ -33,6 +35,17 @@ def visit(browser: Browser, site: Live) -> Iterator[Visit]:
     with visiting(browser, site.url) as visit:
         yield visit
         visit.assert_quiet()
+
+
+@pytest.fixture(scope="module")
+def strong(site: Live) -> str:
+    """The name of a champion of 6 steps for guidance 2.2, which is not the model's usual one."""
+    target = Target("glyphs", 2.2)
+    name, store = target.solver_name(6), site.services.store
+    store.publish(name, euler(6), source={"kind": "test"}, target=target)
+    store.promote(name, CHAMPION, 1, expected=None, by="test")
+    site.services.selector.refresh()
+    return name
 
 
 def settings_for(home: Path, port: int = 0) -> Settings:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from diffusion_core.folders import BUNDLED_MODELS
 from diffusion_core.model import find_models
@@ -57,6 +57,28 @@ def test_latency_throughput_and_queue_are_shown(visit: Visit, site: Live) -> Non
     expect(page.get_by_text("last 30 s").first).to_be_visible()
     expect(page.get_by_role("img", name="Images per second")).to_be_visible()
     expect(page.get_by_role("definition").filter(has_text="ready")).to_be_visible()
+
+
+@pytest.mark.parametrize("started_at", [2_000, 1_000], ids=["said", "not said"])
+def test_rates_begin_anew_with_the_server(visit: Visit, started_at: int) -> None:
+    """Where the platform does not say when the process started, its counters have fallen."""
+    page = visit.page
+    counts = {"fewstep_images_total": 5_000, "process_start_time_seconds": 1_000}
+
+    def tell(route: Route) -> None:
+        route.fulfill(body="".join(f"{name} {value}\n" for name, value in counts.items()))
+
+    page.route("**/metrics", tell)
+    visit.open("#/health")
+    tiles = page.locator("dl.tiles > div")
+    expect(tiles.filter(has_text="Images made")).to_contain_text("5,000")
+    counts |= {"fewstep_images_total": 7, "process_start_time_seconds": started_at}
+    expect(tiles.filter(has_text="Images made")).to_have_text("Images made7")
+    assert tiles.filter(has_text="Throughput").inner_text().split() == [
+        "Throughput",
+        "0",
+        "images/s",
+    ]
 
 
 def test_a_model_is_loaded_and_unloaded(visit: Visit, site: Live) -> None:

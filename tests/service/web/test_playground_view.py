@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from service.png import read_provenance
 from tests.service.web.browser import Visit
@@ -42,6 +42,26 @@ def test_a_letter_is_drawn_step_by_step_and_can_be_kept(visit: Visit, tmp_path: 
     provenance = read_provenance(file.read_bytes())
     assert (provenance.class_name, provenance.steps, provenance.seed) == ("K", 4, 3)
     assert Image.open(io.BytesIO(file.read_bytes())).size == (32, 32)
+
+
+def test_the_best_known_solver_is_named_at_the_usual_guidance_alone(
+    visit: Visit, strong: str
+) -> None:
+    page = visit.page
+    visit.open("#/playground?class=10&steps=6")
+    best = page.get_by_label("Solver", exact=True).locator('option[value="auto"]')
+    expect(best).to_have_text("Best known: glyphs-g1.3-6")
+    page.get_by_label("Guidance", exact=True).fill("2.2")
+    page.get_by_label("Guidance", exact=True).press("Tab")
+    expect(page.get_by_role("img", name=f"A, drawn in 6 steps by {strong}")).to_be_visible()
+    expect(best).to_have_text("Best known")
+
+    visit.open("#/playground?class=10&compare=auto:6")
+    best = page.get_by_label("Solver 1", exact=True).locator('option[value="auto"]')
+    expect(best).to_have_text("Best known: glyphs-g1.3-6")
+    page.get_by_label("Guidance", exact=True).fill("2.2")
+    page.get_by_label("Guidance", exact=True).press("Tab")
+    expect(best).to_have_text("Best known")
 
 
 def test_the_same_request_can_be_made_from_elsewhere(visit: Visit) -> None:
@@ -134,9 +154,31 @@ def test_the_strip_goes_from_3_to_20_steps_and_can_be_stopped(visit: Visit) -> N
 def test_what_cannot_be_drawn_says_why(visit: Visit) -> None:
     visit.open("#/playground?class=10&steps=5&solver=nonesuch")
     expect(visit.page.get_by_role("alert")).to_contain_text("solver: ")
+    expect(visit.page.locator(".easel[aria-busy]")).to_have_count(0)
     # The browser itself writes the refused request down, and nothing else went wrong.
     assert all("422" in text or "404" in text for text in visit.complaints)
     visit.complaints.clear()
+
+
+def test_what_fails_while_it_is_drawn_says_which_rule_was_broken(visit: Visit) -> None:
+    problem = {
+        "title": "Request refused",
+        "detail": "see errors",
+        "status": 422,
+        "errors": [{"field": "seed", "rule": "must be even"}],
+    }
+
+    def fail(route: Route) -> None:
+        if "text/event-stream" not in route.request.headers["accept"]:
+            return route.continue_()  # the picture of a class
+        data = json.dumps({"problem": problem})
+        body = f"event: error\ndata: {data}\n\n"
+        return route.fulfill(body=body, content_type="text/event-stream")
+
+    visit.page.route("**/generate", fail)
+    visit.open("#/playground?class=10&steps=5")
+    expect(visit.page.get_by_role("alert")).to_contain_text("seed: must be even")
+    expect(visit.page.locator(".easel[aria-busy]")).to_have_count(0)
 
 
 def test_an_address_with_nonsense_in_it_shows_the_usual(visit: Visit) -> None:

@@ -45,6 +45,17 @@ def test_where_there_is_no_champion_a_search_is_near(visit: Visit) -> None:
     expect(page.get_by_role("form", name="A new search").get_by_label("Steps")).to_have_value("7")
 
 
+def test_what_serves_at_another_guidance_is_not_named_after_the_usual_one(
+    visit: Visit, strong: str
+) -> None:
+    visit.open("#/solvers")
+    matrix = visit.page.get_by_role("region", name="Champions by model and steps")
+    for guidance, said in (("1.3", "flowdcn-b-256"), ("2.2", "best known")):
+        row = matrix.get_by_role("row").filter(has_text=f"guidance {guidance}")
+        cell = row.get_by_role("link", name="search a better solver for 7 steps")
+        expect(cell).to_contain_text(said)
+
+
 def test_weights_are_read_by_keyboard(visit: Visit) -> None:
     page = visit.page
     visit.open("#/solvers/glyphs-g1.3-4/1")
