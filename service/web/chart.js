@@ -109,10 +109,15 @@ function settings(options, say, width, height) {
         stroke: colour(curve.colour),
         width: curve.width ?? 2,
         dash: curve.dash,
-        points: { show: options.points === true, size: 6, fill: colour(curve.colour) },
+        points: { show: options.points || isAlone, size: 6, fill: colour(curve.colour) },
       })),
     ],
   };
+}
+
+/** One value makes no line. */
+function isAlone(plot, series) {
+  return plot.data[series].filter((value) => value !== null).length === 1;
 }
 
 function rangeOf({ isWhole, isClose }) {
