@@ -38,7 +38,7 @@ class Plan:
     concurrency: int = 32
 
 
-FULL = Plan(rounds=9, images=600)
+FULL = Plan(rounds=6, images=600)
 QUICK = Plan(rounds=1, images=60, concurrency=16)
 
 

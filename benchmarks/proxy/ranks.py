@@ -51,8 +51,8 @@ class Plan:
     max_solvers: int | None = None  # of each step count
 
 
-# What two cores can do in half an hour; 10,000 samples of all solvers would take them a night.
-FULL = Plan(steps=(4,), offline_samples=2000, proxy_images=1024, max_solvers=10)
+# What two cores can do in a quarter of an hour; 10,000 samples of all would take them a night.
+FULL = Plan(steps=(4,), offline_samples=1000, proxy_images=1024, max_solvers=10)
 QUICK = Plan(steps=(4,), offline_samples=72, proxy_images=320, max_solvers=3)
 
 
