@@ -70,10 +70,11 @@ def open_services(settings: Settings) -> Iterator[Services]:
         fid_proxy = FidProxy()
         residency = Residency(settings, choose_device(settings.device), store, fid_proxy)
         residency.begin(choose_models(settings))
-        models = residency.resident
-        metrics = Metrics(models)
+        # No name for its models here: this function lives as long as the server, and would keep
+        # in memory what is unloaded.
+        metrics = Metrics(residency.resident)
         engine = Engine(
-            list(models.values()),
+            list(residency.resident.values()),
             settings.queue_rows,
             settings.max_rows,
             metrics,
@@ -103,7 +104,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
         yield Services(
             settings=settings,
             residency=residency,
-            default_model=default_model(settings, models),
+            default_model=default_model(settings, residency.resident),
             engine=engine,
             store=store,
             selector=selector,

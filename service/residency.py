@@ -127,6 +127,7 @@ class Residency:
             self._fid_proxy.forget(name)
             self._engine.unload(name)
             gc.collect()  # finished requests refer to their model, some of them in circles
+            torch.cuda.empty_cache()  # only now is there something to give back
             give_back_freed_memory()
             logger.info("unloaded %s", name)
 

@@ -75,7 +75,7 @@ class Engine:
         self._network_evaluations = 0
         self._last_step_at: float | None = None
         self._background_lanes = 0  # that have a slot
-        self._unmeasured = models if max_rows is None else ()
+        self._unmeasured = deque(models if max_rows is None else ())
         if max_rows is not None:
             for model in models:
                 self._seat(model, max_rows)
@@ -85,8 +85,9 @@ class Engine:
     def start(self) -> None:
         """Start the thread and wait until it has warmed up. Raises what a first forward raises."""
         self._thread.start()
-        for model in self._unmeasured:
-            self.load(model)
+        while self._unmeasured:
+            # Taken out: a model that is kept here would stay in memory when it is unloaded.
+            self.load(self._unmeasured.popleft())
 
     def load(self, model: LoadedModel) -> None:
         """Make a model resident, once its best row count is known.
@@ -242,8 +243,6 @@ class Engine:
             self._banks.pop(name, None)
             self._scheduler.row_limits.pop(name, None)
             self._scheduler.deterministic_rows.pop(name, None)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
             self._leaving.pop(name).set_result(None)
 
     def _obey_commands(self) -> None:

@@ -120,17 +120,40 @@ def test_images_under_way_are_finished_before_their_model_goes(live: Live) -> No
     assert "second" not in live.services.engine.stats().row_limits
 
 
-def test_nothing_keeps_an_unloaded_model_alive(live: Live) -> None:
-    residency(live, "PUT", "second")
-    post(live, "second", num_images=3)
+@pytest.mark.parametrize("name", ["first", "second"], ids=["loaded at the start", "loaded later"])
+def test_nothing_keeps_an_unloaded_model_alive(live: Live, name: str) -> None:
+    residency(live, "PUT", name)
+    post(live, name, num_images=3)
     with httpx.stream(
-        "POST", f"{live.url}/generate", json={**BODY, "model": "second"},
+        "POST", f"{live.url}/generate", json={**BODY, "model": name},
         headers={"Accept": "text/event-stream"},
     ) as stream:  # fmt: skip
         stream.read()
-    network = weakref.ref(live.services.models["second"].network)
-    residency(live, "DELETE", "second")
+    network = weakref.ref(live.services.models[name].network)
+    residency(live, "DELETE", name)
     assert network() is None
+
+
+def test_a_model_that_was_measured_at_the_start_can_go_too(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("service.engine.engine.best_row_count", lambda model, time_forward: 4)
+    write_tiny_model(tmp_path / "models", "first")
+    with start_server(home=tmp_path, models=("first",), max_rows=None) as live:
+        network = weakref.ref(live.services.models["first"].network)
+        residency(live, "DELETE", "first")
+        assert network() is None
+
+
+def test_the_device_gives_memory_back_once_the_model_is_really_gone(
+    live: Live, monkeypatch
+) -> None:
+    network = weakref.ref(live.services.models["first"].network)
+    alive: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(network() is not None))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    residency(live, "DELETE", "first")
+    assert alive == [False]
 
 
 def test_a_running_image_of_another_model_is_untouched_by_coming_and_going(live: Live) -> None:
