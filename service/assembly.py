@@ -68,13 +68,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
         fid_proxy = FidProxy()
-        residency = Residency(settings, choose_device(settings.device), store, fid_proxy)
-        residency.begin(choose_models(settings))
-        # No name for its models here: this function lives as long as the server, and would keep
-        # in memory what is unloaded.
-        metrics = Metrics(residency.resident)
+        metrics = Metrics()
         engine = Engine(
-            list(residency.resident.values()),
             settings.queue_rows,
             settings.max_rows,
             metrics,
@@ -82,9 +77,11 @@ def open_services(settings: Settings) -> Iterator[Services]:
             fid_proxy,
         )
         metrics.watch(engine)
-        residency.serve(engine, metrics)
         engine.start()
         closing.callback(engine.stop)
+        device = choose_device(settings.device)
+        residency = Residency(settings, device, store, engine, metrics, fid_proxy)
+        residency.begin(choose_models(settings))
         selector = SolverSelector(store)
         follower = StoreFollower(selector)
         follower.start()

@@ -9,7 +9,7 @@ import torch
 
 from diffusion_core import memory
 from diffusion_core.errors import ModelTooLarge
-from diffusion_core.model import ModelFolder
+from diffusion_core.model import LoadedModel, ModelFolder
 from service.answers import ModelAnswer
 from service.client import Client
 from service.errors import NotResident
@@ -209,6 +209,40 @@ def test_of_models_that_nobody_named_a_server_starts_with_those_that_fit(
         assert "glyphs" not in residents(live)
         assert "first" in residents(live)
     assert "not loaded: glyphs needs 1e+09 GB" in caplog.text
+
+
+def no_forward_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Memory runs out whenever this model is measured."""
+
+    def timed(model: LoadedModel, rows: int) -> float:
+        if model.card.name == name:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1.0  # so long that no more is tried
+
+    monkeypatch.setattr("service.engine.engine.timed_forward", timed)
+
+
+def test_a_model_whose_forward_has_no_room_is_refused_and_leaves_nothing_behind(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    no_forward_of(monkeypatch, "glyphs")
+    with start_server(home=tmp_path, models=("first",), max_rows=None) as live:
+        problem = assert_problem(residency(live, "PUT", "glyphs"), 507)
+        assert "a forward of 2 rows does not" in problem["detail"]
+        assert residents(live) == ["first"]
+        assert live.services.fid_proxy.watched_models == ()
+        assert live.services.engine.stats().row_limits == {"first": 2}
+
+
+def test_a_server_starts_without_a_model_that_nobody_named_and_whose_forward_has_no_room(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    no_forward_of(monkeypatch, "glyphs")
+    with start_server(home=tmp_path, models=(), max_rows=None) as live:
+        assert residents(live) == ["first"]
+        assert live.services.fid_proxy.watched_models == ()
 
 
 def test_a_server_does_not_start_without_a_model_that_was_named(

@@ -184,8 +184,9 @@ def test_an_unforeseen_error_fails_its_batch_and_the_engine_goes_on(
 
 @pytest.fixture
 def running(tiny: LoadedModel):
-    engine = Engine([tiny], queue_rows=100_000, max_rows=8)
+    engine = Engine(queue_rows=100_000, max_rows=8)
     engine.start()
+    engine.load(tiny)
     yield engine
     engine.stop()
 
