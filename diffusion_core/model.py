@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +10,13 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from .card import ModelCard
 from .decoder import Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, in_words
+from .tensors import load_tensors
 
 CARD_FILE = "card.json"
 
@@ -98,7 +96,7 @@ def load_model(
     with torch.device("meta"):  # sizes without memory: all numbers come from the file
         network = card.architecture.build()
     path = folder.path / card.weights
-    weights = _read_weights(path)
+    weights = load_tensors(path)
     check_fit(str(path), network.state_dict(), weights)
     if card.weights_sha256 not in (None, folder.weights_digest):
         raise ModelInvalid(
@@ -109,13 +107,6 @@ def load_model(
     vae = None if card.vae is None else folder.path / card.vae
     decoder = load_decoder(card.decoder, vae, device, dtype)
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError, struct.error) as error:
-        raise ModelInvalid(f"{path}: {error}") from error
 
 
 def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:

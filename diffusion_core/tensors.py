@@ -1,4 +1,4 @@
-"""Reading the files that ship beside a card."""
+"""Reading safetensors files: weights, and what else lies beside a card."""
 
 import struct
 from pathlib import Path
@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import ModelInvalid
+from .errors import ModelInvalid
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
