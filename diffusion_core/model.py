@@ -16,7 +16,7 @@ from .card import ModelCard
 from .decoder import Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, in_words
-from .tensors import load_tensors
+from .tensors import load_tensors, num_elements
 
 CARD_FILE = "card.json"
 
@@ -46,18 +46,15 @@ class ModelFolder:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def num_bytes(self, dtype: torch.dtype) -> int:
-        """What the network and its autoencoder take on a device. Raises ModelInvalid."""
-        size = self._file_size(self.path / self.card.weights)
-        if self.card.vae is not None:
-            size += sum(map(self._file_size, (self.path / self.card.vae).glob("*.safetensors")))
-        return size * dtype.itemsize // torch.float32.itemsize
+        """What the network and its autoencoder take on a device, in whatever type they are stored.
 
-    @staticmethod
-    def _file_size(path: Path) -> int:
-        try:
-            return path.stat().st_size
-        except OSError as error:
-            raise ModelInvalid(f"{path}: {error.strerror}") from error
+        A damaged file is taken for float32: it is loading that refuses it. Raises ModelInvalid
+        where a file is missing.
+        """
+        files = [self.path / self.card.weights]
+        if self.card.vae is not None:
+            files += (self.path / self.card.vae).glob("*.safetensors")
+        return dtype.itemsize * sum(map(_num_elements, files))
 
     def _open_weights(self) -> Any:
         try:
@@ -107,6 +104,16 @@ def load_model(
     vae = None if card.vae is None else folder.path / card.vae
     decoder = load_decoder(card.decoder, vae, device, dtype)
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
+
+
+def _num_elements(path: Path) -> int:
+    try:
+        return num_elements(path)
+    except ModelInvalid:
+        try:
+            return path.stat().st_size // torch.float32.itemsize
+        except OSError as error:
+            raise ModelInvalid(f"{path}: {error.strerror}") from error
 
 
 def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:

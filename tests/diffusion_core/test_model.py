@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diffusion_core.errors import ClassNotFound, ModelInvalid, ModelNotFound
+from diffusion_core.errors import ClassNotFound, ModelInvalid, ModelNotFound, ModelTooLarge
 from diffusion_core.model import ModelFolder, find_models, get_model, load_model
 from tests.fakes import write_tiny_model
 
@@ -89,6 +89,36 @@ def test_truncated_or_missing_weights_are_refused(folder) -> None:
     path.unlink()
     with pytest.raises(ModelInvalid, match=r"model\.safetensors"):
         load_model(folder, CPU)
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("served", [torch.float32, torch.bfloat16])
+def test_a_folder_tells_what_the_loaded_model_takes(folder, stored, served) -> None:
+    path = folder.path / "model.safetensors"
+    save_file({name: value.to(stored) for name, value in load_file(path).items()}, path)
+    assert folder.num_bytes(served) == load_model(folder, CPU, served).num_bytes
+
+
+def test_a_half_precision_file_is_refused_where_it_has_no_room_in_single(
+    folder, monkeypatch
+) -> None:
+    path = folder.path / "model.safetensors"
+    save_file({name: value.half() for name, value in load_file(path).items()}, path)
+    room = folder.num_bytes(torch.float32) - 1
+    assert room > path.stat().st_size
+    monkeypatch.setattr("diffusion_core.model.available_memory", lambda device: room)
+    with pytest.raises(ModelTooLarge):
+        load_model(folder, CPU)
+    load_model(folder, CPU, torch.bfloat16)
+
+
+def test_a_damaged_file_has_a_size_and_a_missing_one_has_none(folder) -> None:
+    path = folder.path / "model.safetensors"
+    path.write_bytes(b"no weights")
+    assert folder.num_bytes(torch.float32) == 8
+    path.unlink()
+    with pytest.raises(ModelInvalid, match="No such file"):
+        folder.num_bytes(torch.float32)
 
 
 def test_models_are_found_by_the_name_on_their_card(tmp_path) -> None:
