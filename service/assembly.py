@@ -1,6 +1,7 @@
 """The parts of a running server, put together from its settings and taken apart again."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,16 @@ class Services:
     metrics: Metrics
     fid_proxy: FidProxy
     queue: SearchQueue
+    job_followers: ThreadPoolExecutor  # that ask the database for news of searches
     supervisor: Supervisor
 
     @property
     def models(self) -> Mapping[str, LoadedModel]:
         """Those that are resident."""
         return self.residency.resident
+
+
+NUM_JOB_FOLLOWERS = 2  # threads: a question takes a millisecond, and everyone asks twice a second
 
 
 @contextmanager
@@ -94,6 +99,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
         metrics.registry.register(FidGauges(fid_proxy, canaries.note_reader))
         # Without a broker: jobs are only written down here, and the supervisor's part is the rest.
         queue = SearchQueue.open(store.database, None)
+        # Threads of their own: those that everything else shares must not all wait for a database.
+        job_followers = ThreadPoolExecutor(NUM_JOB_FOLLOWERS, "job-followers")
+        closing.callback(job_followers.shutdown, wait=False, cancel_futures=True)
         metrics.registry.register(SearchGauges(queue, metrics.models))
         metrics.registry.register(ChampionGauges(store, metrics.models))
         supervisor = Supervisor(settings, store.database)
@@ -108,6 +116,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             metrics=metrics,
             fid_proxy=fid_proxy,
             queue=queue,
+            job_followers=job_followers,
             supervisor=supervisor,
         )
 
