@@ -1,17 +1,19 @@
 """The card of a model: what it is, everything but its weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
 from solver_store.table import Prediction
 
+from .classic import CLASSICAL_SOLVERS, is_classical
 from .errors import ClassNotFound
 from .networks.dit import DiT, DiTConfig
 from .networks.flowdcn import FlowDCN, FlowDCNConfig
 from .program import NetworkKind
 
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 CHANNELS_OF_DECODERS = {"pixels": 3, "vae": 4, "sd-linear": 4}
 
 
@@ -28,12 +30,21 @@ class DiTArchitecture(BaseModel):
     depth: Annotated[int, Field(ge=1)]
     num_heads: Annotated[int, Field(ge=1)]
     num_classes: Annotated[int, Field(ge=1)]
-    mlp_ratio: float = 4.0
+    mlp_ratio: Annotated[float, Field(gt=0, le=64)] = 4.0
     learn_sigma: bool = False
+
+    @property
+    def config(self) -> DiTConfig:
+        return DiTConfig(**self.model_dump(exclude={"network"}))
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        _ = self.config  # which knows the rules
+        return self
 
     def build(self) -> nn.Module:
         """An initialised network of these sizes."""
-        return DiT(DiTConfig(**self.model_dump(exclude={"network"})))
+        return DiT(self.config)
 
 
 class FlowDCNArchitecture(BaseModel):
@@ -49,12 +60,21 @@ class FlowDCNArchitecture(BaseModel):
     depth: Annotated[int, Field(ge=1)]
     num_groups: Annotated[int, Field(ge=1)]
     num_classes: Annotated[int, Field(ge=1)]
-    mlp_ratio: float = 4.0
+    mlp_ratio: Annotated[float, Field(gt=0, le=64)] = 4.0
     learn_sigma: bool = False
+
+    @property
+    def config(self) -> FlowDCNConfig:
+        return FlowDCNConfig(**self.model_dump(exclude={"network"}))
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        _ = self.config  # which knows the rules
+        return self
 
     def build(self) -> nn.Module:
         """An initialised network of these sizes."""
-        return FlowDCN(FlowDCNConfig(**self.model_dump(exclude={"network"})))
+        return FlowDCN(self.config)
 
 
 Architecture = DiTArchitecture | FlowDCNArchitecture
@@ -65,7 +85,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     title: str
     architecture: Annotated[Architecture, Field(discriminator="network")]
     schedule: Literal["rectified-flow", "vp", "ddpm"]
@@ -73,7 +93,7 @@ class ModelCard(BaseModel):
     time_scale: float  # network time = time_scale * t
     latent_shape: Annotated[tuple[int, int, int], Field(strict=False)]  # channels, height, width
     classes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    null_class: int
+    null_class: Annotated[int, Field(ge=0)]  # its row in the network's table of labels
     guided_channels: Annotated[int, Field(ge=1)]  # guidance acts on the first so many channels
     default_guidance_scale: Annotated[float, Field(ge=0, le=50)]
     default_solver: str  # the best classical solver, used where the store knows nothing better
@@ -90,6 +110,14 @@ class ModelCard(BaseModel):
     licence: str
     source: str
 
+    @field_validator("default_solver")
+    @classmethod
+    def _is_known(cls, solver: str) -> str:
+        if not is_classical(solver):
+            known = ", ".join(CLASSICAL_SOLVERS)
+            raise ValueError(f"no classical solver {solver!r}; there are {known}")
+        return solver
+
     @model_validator(mode="after")
     def _sizes_agree(self) -> "ModelCard":
         sizes = self.architecture
@@ -100,6 +128,11 @@ class ModelCard(BaseModel):
             )
         if len(self.classes) != sizes.num_classes:
             raise ValueError(f"{len(self.classes)} classes named, network has {sizes.num_classes}")
+        if self.null_class > sizes.num_classes:
+            raise ValueError(
+                f"null_class {self.null_class} has no row in the network's table of labels, "
+                f"the last one is {sizes.num_classes}"
+            )
         if self.guided_channels > sizes.in_channels:
             raise ValueError(f"guided_channels {self.guided_channels} exceed {sizes.in_channels}")
         if (self.decoder == "vae") != (self.vae is not None):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +10,13 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from .card import ModelCard
 from .decoder import Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, in_words
+from .tensors import load_tensors, num_elements
 
 CARD_FILE = "card.json"
 
@@ -48,18 +46,15 @@ class ModelFolder:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def num_bytes(self, dtype: torch.dtype) -> int:
-        """What the network and its autoencoder take on a device. Raises ModelInvalid."""
-        size = self._file_size(self.path / self.card.weights)
-        if self.card.vae is not None:
-            size += sum(map(self._file_size, (self.path / self.card.vae).glob("*.safetensors")))
-        return size * dtype.itemsize // torch.float32.itemsize
+        """What the network and its autoencoder take on a device, in whatever type they are stored.
 
-    @staticmethod
-    def _file_size(path: Path) -> int:
-        try:
-            return path.stat().st_size
-        except OSError as error:
-            raise ModelInvalid(f"{path}: {error.strerror}") from error
+        A damaged file is taken for float32: it is loading that refuses it. Raises ModelInvalid
+        where a file is missing.
+        """
+        files = [self.path / self.card.weights]
+        if self.card.vae is not None:
+            files += (self.path / self.card.vae).glob("*.safetensors")
+        return dtype.itemsize * sum(map(_num_elements, files))
 
     def _open_weights(self) -> Any:
         try:
@@ -98,7 +93,7 @@ def load_model(
     with torch.device("meta"):  # sizes without memory: all numbers come from the file
         network = card.architecture.build()
     path = folder.path / card.weights
-    weights = _read_weights(path)
+    weights = load_tensors(path)
     check_fit(str(path), network.state_dict(), weights)
     if card.weights_sha256 not in (None, folder.weights_digest):
         raise ModelInvalid(
@@ -111,11 +106,14 @@ def load_model(
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def _num_elements(path: Path) -> int:
     try:
-        return load_file(path)
-    except (OSError, SafetensorError, struct.error) as error:
-        raise ModelInvalid(f"{path}: {error}") from error
+        return num_elements(path)
+    except ModelInvalid:
+        try:
+            return path.stat().st_size // torch.float32.itemsize
+        except OSError as error:
+            raise ModelInvalid(f"{path}: {error.strerror}") from error
 
 
 def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:

@@ -1,6 +1,7 @@
 """The parts of a running server, put together from its settings and taken apart again."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,16 @@ class Services:
     metrics: Metrics
     fid_proxy: FidProxy
     queue: SearchQueue
+    job_followers: ThreadPoolExecutor  # that ask the database for news of searches
     supervisor: Supervisor
 
     @property
     def models(self) -> Mapping[str, LoadedModel]:
         """Those that are resident."""
         return self.residency.resident
+
+
+NUM_JOB_FOLLOWERS = 2  # threads: a question takes a millisecond, and everyone asks twice a second
 
 
 @contextmanager
@@ -68,12 +73,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
         fid_proxy = FidProxy()
-        residency = Residency(settings, choose_device(settings.device), store, fid_proxy)
-        residency.begin(choose_models(settings))
-        models = residency.resident
-        metrics = Metrics(models)
+        metrics = Metrics()
         engine = Engine(
-            list(models.values()),
             settings.queue_rows,
             settings.max_rows,
             metrics,
@@ -81,9 +82,11 @@ def open_services(settings: Settings) -> Iterator[Services]:
             fid_proxy,
         )
         metrics.watch(engine)
-        residency.serve(engine, metrics)
         engine.start()
         closing.callback(engine.stop)
+        device = choose_device(settings.device)
+        residency = Residency(settings, device, store, engine, metrics, fid_proxy)
+        residency.begin(choose_models(settings))
         selector = SolverSelector(store)
         follower = StoreFollower(selector)
         follower.start()
@@ -96,6 +99,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
         metrics.registry.register(FidGauges(fid_proxy, canaries.note_reader))
         # Without a broker: jobs are only written down here, and the supervisor's part is the rest.
         queue = SearchQueue.open(store.database, None)
+        # Threads of their own: those that everything else shares must not all wait for a database.
+        job_followers = ThreadPoolExecutor(NUM_JOB_FOLLOWERS, "job-followers")
+        closing.callback(job_followers.shutdown, wait=False, cancel_futures=True)
         metrics.registry.register(SearchGauges(queue, metrics.models))
         metrics.registry.register(ChampionGauges(store, metrics.models))
         supervisor = Supervisor(settings, store.database)
@@ -103,13 +109,14 @@ def open_services(settings: Settings) -> Iterator[Services]:
         yield Services(
             settings=settings,
             residency=residency,
-            default_model=default_model(settings, models),
+            default_model=default_model(settings, residency.resident),
             engine=engine,
             store=store,
             selector=selector,
             metrics=metrics,
             fid_proxy=fid_proxy,
             queue=queue,
+            job_followers=job_followers,
             supervisor=supervisor,
         )
 

@@ -27,13 +27,13 @@ class Champion:
 class ChampionGauges(Collector):
     """Of the models that are or were resident; absent while the database is away.
 
-    Asked of the database again only when it has changed.
+    Asked of the database again only when it has changed, or a model came.
     """
 
     def __init__(self, store: SolverStore, models: Collection[str]):
         self._store = store
         self._models = models
-        self._revision: int | None = None
+        self._known: tuple[int, frozenset[str]] | None = None  # the revision and models of these:
         self._champions: Sequence[Champion] = ()
 
     def collect(self) -> Iterator[Metric]:
@@ -49,23 +49,24 @@ class ChampionGauges(Collector):
         return iter(())
 
     def _refresh(self) -> None:
-        revision = self._store.revision()
-        if revision != self._revision:
-            self._champions = [*islice(self._read(), MAX_CHAMPIONS)]
-            self._revision = revision
+        known = self._store.revision(), frozenset(self._models)
+        if known != self._known:
+            self._champions = [*islice(self._read(known[1]), MAX_CHAMPIONS)]
+            self._known = known
 
-    def _read(self) -> Iterator[Champion]:
+    def _read(self, models: Collection[str]) -> Iterator[Champion]:
         """The newest names first."""
-        entries = [entry for entry in self._store.solvers() if self._is_champion(entry)]
+        entries = [entry for entry in self._store.solvers() if _is_champion(entry, models)]
         for entry in sorted(entries, key=lambda entry: entry.created_at, reverse=True):
             moves = self._store.alias_history(entry.name)
             move = next(move for move in reversed(moves) if move.alias == CHAMPION)
             model = entry.target.model if entry.target else ""
             yield Champion((model, str(entry.steps), entry.name), move)
 
-    def _is_champion(self, entry: SolverSummary) -> bool:
-        target = entry.target
-        return target is not None and target.model in self._models and CHAMPION in entry.aliases
+
+def _is_champion(entry: SolverSummary, models: Collection[str]) -> bool:
+    target = entry.target
+    return target is not None and target.model in models and CHAMPION in entry.aliases
 
 
 def _families(champions: Sequence[Champion]) -> Iterator[Metric]:

@@ -4,7 +4,7 @@ from the engine when somebody looks, so they cannot drift.
 Label values are bounded: models that are loaded, step counts up to 32, a handful of outcomes.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -81,7 +81,7 @@ class ModelMetrics:
 class Metrics:
     """Owns a registry; an EngineObserver."""
 
-    def __init__(self, models: Collection[str]):
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.models: set[str] = set()  # that are or were resident: what labels may say
         registry = self.registry
@@ -119,8 +119,6 @@ class Metrics:
         )  # fmt: skip
         self._of: dict[str, ModelMetrics] = {}
         self._count_outcomes(UNKNOWN)
-        for name in models:
-            self.add_model(name)
 
     def add_model(self, name: str) -> None:
         """Count what this model does, too; what was counted before is kept."""

@@ -16,7 +16,7 @@ from diffusion_core.card import ModelCard
 from diffusion_core.errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from diffusion_core.host import give_back_freed_memory, threads_left_to_another
 from diffusion_core.model import LoadedModel, ModelFolder, load_model
-from diffusion_core.quality import load_judge
+from diffusion_core.quality import Judge, load_judge
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
@@ -33,55 +33,40 @@ class Residency:
     """Thread-safe. Readers see a mapping that never changes; a change replaces it."""
 
     def __init__(
-        self, settings: Settings, device: torch.device, store: SolverStore, fid_proxy: FidProxy
+        self,
+        settings: Settings,
+        device: torch.device,
+        store: SolverStore,
+        engine: Engine,
+        metrics: Metrics,
+        fid_proxy: FidProxy,
     ):
         self._settings = settings
         self._device = device
         self.dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
         self._store = store
+        self._engine = engine
+        self._metrics = metrics
         self._fid_proxy = fid_proxy
         self._changing = threading.Lock()  # one model comes or goes at a time
         self.resident: Mapping[str, LoadedModel] = {}
-
-    def read(self, folder: ModelFolder) -> LoadedModel:
-        """Load a model, and make known the solvers that ship with it. Raises ModelInvalid."""
-        model = load_model(folder, self._device, self.dtype)
-        import_shipped(self._store, folder.path, model.digest)
-        self._watch(model, folder)
-        logger.info("loaded %s on %s", model.card.name, self._device)
-        return model
-
-    def _watch(self, model: LoadedModel, folder: ModelFolder) -> None:
-        """Have its pictures judged, where a judge ships with it; serving needs none."""
-        if folder.card.judge is None or folder.card.statistics is None:
-            return
-        try:
-            self._fid_proxy.watch(model, load_judge(folder, self._device))
-        except ModelInvalid as error:
-            logger.warning("the pictures of %s are not judged: %s", folder.card.name, error)
 
     def begin(self, folders: Sequence[ModelFolder]) -> None:
         """Load what the server starts with; of models that nobody named, those that fit.
 
         Raises ModelInvalid, and ModelTooLarge where no model fits or one was named.
         """
-        loaded: dict[str, LoadedModel] = {}
-        too_large: ModelTooLarge | None = None
+        refusals: list[str] = []
         for folder in folders:
             try:
-                loaded[folder.card.name] = self.read(folder)
+                self._bring(folder)
             except ModelTooLarge as error:
                 if self._settings.models:
                     raise
-                too_large = error
+                refusals.append(str(error))
                 logger.warning("not loaded: %s", error)
-        if too_large is not None and not loaded:
-            raise too_large
-        self.resident = loaded
-
-    def serve(self, engine: Engine, metrics: Metrics) -> None:
-        """From now on, what comes and goes comes to and goes from this engine."""
-        self._engine, self._metrics = engine, metrics
+        if not self.resident and refusals:
+            raise ModelTooLarge("; ".join(refusals))
 
     def at_hand(self) -> dict[str, ModelFolder]:
         """All there are now, in alphabetical order."""
@@ -109,10 +94,35 @@ class Residency:
                 return
             folder = self.folder(name)
             with threads_left_to_another():
-                model = self.read(folder)
-            self._metrics.add_model(name)
-            self._engine.load(model)
-            self.resident = {**self.resident, name: model}
+                self._bring(folder)
+
+    def _bring(self, folder: ModelFolder) -> None:
+        """Onto the device, and into the engine; neither resident nor judged where that fails.
+
+        Raises ModelInvalid, ModelTooLarge.
+        """
+        name = folder.card.name
+        give_back_memory()  # what a forward left for the next one would count as taken
+        model = load_model(folder, self._device, self.dtype)
+        judge = self._judge(folder)
+        import_shipped(self._store, folder.path, model.digest)
+        self._metrics.add_model(name)
+        self._engine.load(model)
+        # From here on nothing fails.
+        if judge is not None:
+            self._fid_proxy.watch(model, judge)
+        self.resident = {**self.resident, name: model}
+        logger.info("loaded %s on %s", name, self._device)
+
+    def _judge(self, folder: ModelFolder) -> Judge | None:
+        """Of its pictures, where one ships with it; serving needs none."""
+        if folder.card.judge is None or folder.card.statistics is None:
+            return None
+        try:
+            return load_judge(folder, self._device)
+        except ModelInvalid as error:
+            logger.warning("the pictures of %s are not judged: %s", folder.card.name, error)
+            return None
 
     def unload(self, name: str) -> None:
         """Take no more requests for it, finish those under way, and let its memory go.
@@ -126,8 +136,7 @@ class Residency:
             self.resident = {key: kept for key, kept in self.resident.items() if key != name}
             self._fid_proxy.forget(name)
             self._engine.unload(name)
-            gc.collect()  # finished requests refer to their model, some of them in circles
-            give_back_freed_memory()
+            give_back_memory()
             logger.info("unloaded %s", name)
 
     def folder(self, name: str) -> ModelFolder:
@@ -136,3 +145,10 @@ class Residency:
         if name not in at_hand:
             raise ModelNotFound(f"no model {name!r}; at hand: {', '.join(at_hand) or 'none'}")
         return at_hand[name]
+
+
+def give_back_memory() -> None:
+    """What is free already, or will be after a collection."""
+    gc.collect()  # finished requests refer to their model, some of them in circles
+    torch.cuda.empty_cache()  # only after the collection is there something to give back
+    give_back_freed_memory()

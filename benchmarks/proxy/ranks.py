@@ -142,9 +142,10 @@ def _reading(folder: ModelFolder, model: LoadedModel, contender: Contender, coun
     """What the proxy tells after so many pictures. Raises BenchmarkError where it tells nothing."""
     proxy = FidProxy(share=1.0)  # here all pictures are judged
     proxy.watch(model, load_judge(folder, model.device))
-    engine = Engine([model], queue_rows=10_000, max_rows=IN_FLIGHT, spare_time=proxy)
+    engine = Engine(queue_rows=10_000, max_rows=IN_FLIGHT, spare_time=proxy)
     engine.start()
     try:
+        engine.load(model)
         _draw(engine, model, contender, count)
         engine.probe(timeout_s=60)  # the last of them are judged before this comes through
     finally:

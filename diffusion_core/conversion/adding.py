@@ -1,6 +1,7 @@
 """A model's folder in the data folder: added whole, or not at all."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..card import Architecture, ModelCard
+from ..card import NAME_PATTERN, Architecture, ModelCard
 from ..decoder import SD_LINEAR, VAE, load_vae
 from ..errors import ModelExists, ModelInvalid, ModelNotFound
 from ..families import Family
@@ -49,6 +50,7 @@ def add_model(models: Path, addition: Addition, tell: Tell = lambda stage: None)
 
     Raises ModelExists, ModelInvalid.
     """
+    _check_name(addition.name)
     target = models / addition.name
     if target.exists():
         raise ModelExists(f"there is a model {addition.name!r} already: {target}")
@@ -85,6 +87,15 @@ def remove_model(models: Path, name: str) -> None:
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(unfinished)
     shutil.rmtree(unfinished)
+
+
+def _check_name(name: str) -> None:
+    """Before anything is read: a checkpoint takes minutes to convert. Raises ModelInvalid."""
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        raise ModelInvalid(
+            "a model's name must have 1 to 64 small letters, digits, dots, dashes and underscores, "
+            f"a letter or digit first, got {name!r:.100}"
+        )
 
 
 def _card(addition: Addition, architecture: Architecture, weights: Path) -> ModelCard:

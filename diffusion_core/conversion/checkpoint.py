@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelInvalid
-from ..quality.tensors import load_tensors
+from ..tensors import load_tensors
 
 SAFETENSORS = ".safetensors"
 MORE_THAN_NUMBERS = "Weights only load failed"  # what torch says then

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..errors import ModelInvalid
 from ..networks.dit import sincos_position_embedding
-from ..quality.tensors import load_tensors
+from ..tensors import load_tensors
 
 TRANSFORMER, VAE = "transformer", "vae"
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -15,6 +15,7 @@ Source: Wang et al., "FlowDCN: Exploring DCN-like Architectures for Fast Image G
 Arbitrary Resolution" (2024), and the kernels published with it.
 """
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -24,6 +25,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+logger = logging.getLogger(__name__)
+
+Mixing = Callable[[Tensor, Tensor, Tensor], Tensor]
+# Shapes of value, offset and weight for one position, group, channel and place.
+SMALLEST = ((1, 1, 1, 1, 1), (1, 1, 1, 1, 1, 2), (1, 1, 1, 1, 1))
 # Zeros around the map. A place further out is moved to where all of its four corners are zeros.
 MARGIN = 2
 # Entries of the matrices that a backward pass makes at once; a CPU keeps so many in its cache.
@@ -38,12 +44,28 @@ def deformable_mixing(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     weight   (B, H, W, G, K)
     Returns  (B, H, W, G, C)     in value's dtype, summed in float32 (in float64 for float64)
     """
-    kernel = triton_mixing() if value.is_cuda and value.dtype != torch.float64 else None
-    return (kernel or plain_mixing)(value, offset, weight)
+    if value.is_cuda and value.dtype != torch.float64:
+        return mixing_on(value.device)(value, offset, weight)
+    return plain_mixing(value, offset, weight)
 
 
 @cache
-def triton_mixing() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+def mixing_on(device: torch.device) -> Mixing:
+    """The Triton kernel where it runs, else the plain one; tried once, on a map of one position."""
+    kernel = triton_mixing()
+    if kernel is None:
+        return plain_mixing
+    try:
+        kernel(*(torch.zeros(shape, device=device) for shape in SMALLEST))
+    except torch.OutOfMemoryError:
+        raise  # says nothing about the kernel
+    except Exception as error:  # Triton's own, the compiler's, the system's: it builds at first use
+        logger.warning("FlowDCN goes without its Triton kernel, which does not run: %s", error)
+        return plain_mixing
+    return kernel
+
+
+def triton_mixing() -> Mixing | None:
     """The same in one kernel, where Triton is installed: it comes with PyTorch for CUDA."""
     try:
         from .deformable_triton import fused_mixing

@@ -19,6 +19,7 @@ from .layers import (
     LabelEmbedder,
     PatchEmbed,
     TimestepEmbedder,
+    check_patches,
     linear_layers,
     modulate,
     unpatchify,
@@ -28,6 +29,8 @@ from .layers import (
 
 @dataclass(frozen=True)
 class DiTConfig:
+    """Raises ValueError for sizes of which there is no network."""
+
     input_size: int  # height and width of the latent, in latent pixels
     patch_size: int
     in_channels: int
@@ -37,6 +40,13 @@ class DiTConfig:
     num_classes: int  # the null class has this number
     mlp_ratio: float = 4.0
     learn_sigma: bool = False  # the output has twice the channels; the second half is not used
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % (2 * self.num_heads) or self.hidden_size % 4:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of 4 and of 2 x num_heads"
+            )
+        check_patches(self.input_size, self.patch_size)
 
 
 class DiT(nn.Module):
@@ -53,10 +63,6 @@ class DiT(nn.Module):
 
     def __init__(self, config: DiTConfig):
         super().__init__()
-        if config.hidden_size % (2 * config.num_heads) or config.hidden_size % 4:
-            raise ValueError(
-                f"hidden_size {config.hidden_size} must be a multiple of 4 and of 2 x num_heads"
-            )
         self.config = config
         out_channels = config.in_channels * (2 if config.learn_sigma else 1)
         grid = config.input_size // config.patch_size

@@ -20,6 +20,7 @@ from .layers import (
     LabelEmbedder,
     PatchEmbed,
     TimestepEmbedder,
+    check_patches,
     modulate,
     unpatchify,
 )
@@ -30,6 +31,8 @@ MAX_REACH = 6.0  # half the width of the widest such grid, in patches
 
 @dataclass(frozen=True)
 class FlowDCNConfig:
+    """Raises ValueError for sizes of which there is no network."""
+
     input_size: int  # height and width of the latent, in latent pixels
     patch_size: int
     in_channels: int
@@ -39,6 +42,11 @@ class FlowDCNConfig:
     num_classes: int  # the null class has this number
     mlp_ratio: float = 4.0
     learn_sigma: bool = False  # the output has twice the channels; the second half is not used
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_groups:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of num_groups")
+        check_patches(self.input_size, self.patch_size)
 
 
 class FlowDCN(nn.Module):
@@ -54,8 +62,6 @@ class FlowDCN(nn.Module):
     def __init__(self, config: FlowDCNConfig):
         super().__init__()
         d = config.hidden_size
-        if d % config.num_groups:
-            raise ValueError(f"hidden_size {d} must be a multiple of num_groups")
         self.config = config
         out_channels = config.in_channels * (2 if config.learn_sigma else 1)
         # Published averages of the weights are lists without names, in the order of this file.

@@ -15,6 +15,12 @@ TIME_EMBEDDING_SIZE = 256
 MAX_PERIOD = 10_000.0
 
 
+def check_patches(input_size: int, patch_size: int) -> None:
+    """Raises ValueError where patches do not cover the latent."""
+    if input_size % patch_size:
+        raise ValueError(f"input_size {input_size} must be a multiple of patch_size {patch_size}")
+
+
 class PatchEmbed(nn.Module):
     def __init__(self, patch_size: int, in_channels: int, hidden_size: int):
         super().__init__()

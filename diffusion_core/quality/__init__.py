@@ -8,6 +8,7 @@ jackknife     any of these with its error, and differences of two taken on the s
 judge         the classifier whose features are compared
 """
 
+from ..tensors import load_tensors
 from .endpoint import endpoint_rmse, psnr, psnr_of, squared_errors
 from .frechet import DistanceFrom, frechet_distance, frechet_estimate, symmetric_root
 from .jackknife import NUM_GROUPS, Estimate
@@ -22,7 +23,6 @@ from .judge import (
 )
 from .neighbours import Manifold, precision_estimate, recall_estimate
 from .statistics import FeatureStatistics
-from .tensors import load_tensors
 
 __all__ = [
     "NUM_GROUPS",

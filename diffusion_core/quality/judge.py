@@ -15,10 +15,10 @@ from torch import Tensor
 from ..errors import ModelInvalid
 from ..model import ModelFolder
 from ..networks.classifier import NUM_FEATURES, GlyphClassifier
+from ..tensors import load_tensors
 from .frechet import frechet_distance
 from .neighbours import NUM_NEIGHBOURS, Manifold
 from .statistics import FeatureStatistics
-from .tensors import load_tensors
 
 
 def class_accuracy(predicted: Tensor, asked: Tensor) -> float:

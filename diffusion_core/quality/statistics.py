@@ -8,7 +8,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import ModelInvalid
-from .tensors import load_tensors
+from ..tensors import load_tensors
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,6 @@ class Engine:
 
     def __init__(
         self,
-        models: Sequence[LoadedModel],
         queue_rows: int,  # bound of network rows times remaining steps
         max_rows: int | None = None,  # network rows of a forward; measured where not given
         observer: EngineObserver | None = None,
@@ -75,24 +74,18 @@ class Engine:
         self._network_evaluations = 0
         self._last_step_at: float | None = None
         self._background_lanes = 0  # that have a slot
-        self._unmeasured = models if max_rows is None else ()
-        if max_rows is not None:
-            for model in models:
-                self._seat(model, max_rows)
 
     # From other threads
 
     def start(self) -> None:
-        """Start the thread and wait until it has warmed up. Raises what a first forward raises."""
+        """Start the thread; it has nothing to do before a model is loaded."""
         self._thread.start()
-        for model in self._unmeasured:
-            self.load(model)
 
     def load(self, model: LoadedModel) -> None:
         """Make a model resident, once its best row count is known.
 
         Waits; the images of other models go on between the forwards of the measurement.
-        Raises what a forward raises, and Draining.
+        Raises ModelTooLarge where a forward has no room, what else a forward raises, and Draining.
         """
         row_limit = self._max_rows or best_row_count(model, self._time_forward)
         self._ask(lambda: self._seat(model, row_limit))
@@ -242,8 +235,6 @@ class Engine:
             self._banks.pop(name, None)
             self._scheduler.row_limits.pop(name, None)
             self._scheduler.deterministic_rows.pop(name, None)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
             self._leaving.pop(name).set_result(None)
 
     def _obey_commands(self) -> None:

@@ -40,16 +40,20 @@ class LaneBank:
         return self._state.shape[0] - len(self._free)
 
     def admit(self, request: ImageRequest) -> int:
-        """Give the image a slot with its noise and an empty history."""
+        """Give the image a slot with its noise and an empty history.
+
+        Where memory runs out no slot is taken, and the bank serves its other lanes as before.
+        """
         if not self._free:
             self._grow()
         while len(self._history) < request.program.history_length:
             self._history.append(torch.zeros_like(self._state))
-        slot = self._free.pop()
+        slot = self._free[-1]
         self._state[slot] = initial_noise(request.seed, self._shape).to(self.model.device)
         for predictions in self._history:
             # Zeroed, not left stale: an unused slot has weight 0, and 0 * NaN is NaN.
             predictions[slot].zero_()
+        self._free.pop()
         return slot
 
     def release(self, slot: int) -> None:
@@ -58,8 +62,8 @@ class LaneBank:
     def advance(self, steps: Sequence[LaneStep], pad_to: int) -> list[Pixels | None]:
         """One network evaluation and one solver update for every lane.
 
-        Nothing that a repeated call needs is overwritten before the new state is written, so a
-        step that failed halfway can be tried again.
+        Nothing that a repeated call needs is overwritten before the new state is written, and that
+        comes last: a step that failed halfway can be tried again.
         Returns the preview of each lane that asked for one.
         """
         device = self.model.device
@@ -76,12 +80,14 @@ class LaneBank:
         self._remember(steps, slots, u)
         used = self._history[: weights.shape[1]]
         history = [predictions.index_select(0, slots) for predictions in used]
-        self._state.index_copy_(0, slots, update(x, history, carry, weights))
+        state = update(x, history, carry, weights)
+        previews: list[Pixels | None] = [None] * len(steps)
         wanted = [i for i, lane in enumerate(steps) if lane.request.report is Report.PREVIEWS]
-        if not wanted:
-            return [None] * len(steps)
-        seen = per_row(data_x, x) * x + per_row(data_u, x) * u
-        return self._previews(len(steps), wanted, seen)
+        if wanted:
+            seen = per_row(data_x, x) * x + per_row(data_u, x) * u
+            previews = self._previews(len(steps), wanted, seen)
+        self._state.index_copy_(0, slots, state)
+        return previews
 
     def finish(self, slots: Sequence[int]) -> list[Pixels | None]:
         """Decode finished lanes; None for a lane whose values are no longer finite."""
@@ -129,8 +135,10 @@ class LaneBank:
 
     def _grow(self) -> None:
         capacity = self._state.shape[0]
-        self._state = torch.cat([self._state, self._zeros(capacity)])
-        self._history = [torch.cat([kept, self._zeros(capacity)]) for kept in self._history]
+        # All of it, or nothing: memory may run out at any of these.
+        state = torch.cat([self._state, self._zeros(capacity)])
+        history = [torch.cat([kept, self._zeros(capacity)]) for kept in self._history]
+        self._state, self._history = state, history
         self._free.extend(range(capacity, 2 * capacity))
 
     def _zeros(self, slots: int) -> Tensor:

@@ -16,7 +16,7 @@ A number that the job has not come to is refused: its events would be taken for 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -49,6 +49,9 @@ class News:
         return self.has_ended and not self.events
 
 
+Question = Callable[[SearchQueue, str, int], News]
+
+
 async def answer_job_events(request: Request, job_id: str, after: int) -> Response:
     """Everything after event number `after`, until the job's end.
 
@@ -56,7 +59,7 @@ async def answer_job_events(request: Request, job_id: str, after: int) -> Respon
     status.
     """
     services = services_of(request)
-    news = await asyncio.to_thread(_first_news, services.queue, job_id, after)
+    news = await _asked(services, _first_news, job_id, after)
     if news.is_all:
         return Response(status_code=204)
     feed = Feed(_followed(services, job_id, after, news))
@@ -73,15 +76,23 @@ async def _followed(
             after = event.number
         if not news.has_ended:
             await asyncio.sleep(POLL_INTERVAL_S)
-        news = await _news_if_any(services.queue, job_id, after)
+        news = await _news_if_any(services, job_id, after)
 
 
-async def _news_if_any(queue: SearchQueue, job_id: str, after: int) -> News:
+async def _news_if_any(services: Services, job_id: str, after: int) -> News:
     """No news where the database is away: it may come back."""
     try:
-        return await asyncio.to_thread(_news, queue, job_id, after)
+        return await _asked(services, _news, job_id, after)
     except StoreUnavailable:
         return News([], has_ended=False)
+
+
+async def _asked(services: Services, question: Question, job_id: str, after: int) -> News:
+    """In the threads that are there for it, however long the database takes to answer."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(
+        services.job_followers, question, services.queue, job_id, after
+    )
 
 
 def _first_news(queue: SearchQueue, job_id: str, after: int) -> News:

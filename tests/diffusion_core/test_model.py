@@ -6,11 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diffusion_core.errors import ClassNotFound, ModelInvalid, ModelNotFound
+from diffusion_core.errors import ClassNotFound, ModelInvalid, ModelNotFound, ModelTooLarge
 from diffusion_core.model import ModelFolder, find_models, get_model, load_model
-from tests.fakes import write_tiny_model
+from tests.fakes import TINY_SIZES, write_tiny_model
 
 CPU = torch.device("cpu")
+TINY_CONVOLUTIONS = {k: v for k, v in TINY_SIZES.items() if k != "num_heads"} | {
+    "network": "flowdcn",
+    "num_groups": 2,
+}
 
 
 @pytest.fixture
@@ -50,12 +54,32 @@ def test_the_digest_names_the_weights(folder) -> None:
         ({"colour": "red"}, "colour"),
         ({"name": "../etc"}, "name"),
         ({"default_guidance_scale": 51.0}, "default_guidance_scale"),
+        ({"null_class": -1}, "null_class"),
+        ({"null_class": 5}, "null_class 5 has no row .* the last one is 4"),
+        ({"default_solver": "ab9"}, "no classical solver 'ab9'; there are euler"),
+        ({"architecture": {**TINY_SIZES, "num_heads": 5}}, "hidden_size 16 must be a multiple"),
+        ({"architecture": {**TINY_SIZES, "patch_size": 3}}, "input_size 8 must be a multiple"),
+        ({"architecture": {**TINY_SIZES, "mlp_ratio": -1.0}}, "mlp_ratio"),
+        ({"architecture": {**TINY_CONVOLUTIONS, "num_groups": 5}}, "multiple of num_groups"),
     ],
 )
 def test_a_card_that_breaks_a_rule_is_refused_with_the_field(folder, changes, rule) -> None:
     edit_card(folder, **changes)
     with pytest.raises(ModelInvalid, match=rule):
         ModelFolder.read(folder.path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"default_solver": "unipc-3-bh1-lambda"},
+        {"null_class": 0},
+        {"architecture": TINY_CONVOLUTIONS},
+    ],
+)
+def test_a_card_that_keeps_the_rules_makes_a_network(folder, changes) -> None:
+    edit_card(folder, **changes)
+    ModelFolder.read(folder.path).card.architecture.build()
 
 
 def test_a_card_that_is_missing_or_not_json_is_refused(tmp_path) -> None:
@@ -89,6 +113,36 @@ def test_truncated_or_missing_weights_are_refused(folder) -> None:
     path.unlink()
     with pytest.raises(ModelInvalid, match=r"model\.safetensors"):
         load_model(folder, CPU)
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("served", [torch.float32, torch.bfloat16])
+def test_a_folder_tells_what_the_loaded_model_takes(folder, stored, served) -> None:
+    path = folder.path / "model.safetensors"
+    save_file({name: value.to(stored) for name, value in load_file(path).items()}, path)
+    assert folder.num_bytes(served) == load_model(folder, CPU, served).num_bytes
+
+
+def test_a_half_precision_file_is_refused_where_it_has_no_room_in_single(
+    folder, monkeypatch
+) -> None:
+    path = folder.path / "model.safetensors"
+    save_file({name: value.half() for name, value in load_file(path).items()}, path)
+    room = folder.num_bytes(torch.float32) - 1
+    assert room > path.stat().st_size
+    monkeypatch.setattr("diffusion_core.model.available_memory", lambda device: room)
+    with pytest.raises(ModelTooLarge):
+        load_model(folder, CPU)
+    load_model(folder, CPU, torch.bfloat16)
+
+
+def test_a_damaged_file_has_a_size_and_a_missing_one_has_none(folder) -> None:
+    path = folder.path / "model.safetensors"
+    path.write_bytes(b"no weights")
+    assert folder.num_bytes(torch.float32) == 8
+    path.unlink()
+    with pytest.raises(ModelInvalid, match="No such file"):
+        folder.num_bytes(torch.float32)
 
 
 def test_models_are_found_by_the_name_on_their_card(tmp_path) -> None:

@@ -90,6 +90,16 @@ def test_the_database_is_asked_again_only_when_it_has_changed(
     assert registry.get_sample_value("fewstep_champion_version", LABELS) == 1
 
 
+def test_a_model_that_comes_later_brings_its_champions_along(store: SolverStore) -> None:
+    promote(store, publish(store, 4), CHAMPION, 1, None)
+    models: set[str] = set()
+    registry = CollectorRegistry()
+    registry.register(ChampionGauges(store, models))
+    assert registry.get_sample_value("fewstep_champion_version", LABELS) is None
+    models.add("m")
+    assert registry.get_sample_value("fewstep_champion_version", LABELS) == 1
+
+
 def test_without_its_database_a_scrape_tells_the_rest(
     store: SolverStore, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

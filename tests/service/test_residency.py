@@ -9,7 +9,7 @@ import torch
 
 from diffusion_core import memory
 from diffusion_core.errors import ModelTooLarge
-from diffusion_core.model import ModelFolder
+from diffusion_core.model import LoadedModel, ModelFolder
 from service.answers import ModelAnswer
 from service.client import Client
 from service.errors import NotResident
@@ -120,17 +120,40 @@ def test_images_under_way_are_finished_before_their_model_goes(live: Live) -> No
     assert "second" not in live.services.engine.stats().row_limits
 
 
-def test_nothing_keeps_an_unloaded_model_alive(live: Live) -> None:
-    residency(live, "PUT", "second")
-    post(live, "second", num_images=3)
+@pytest.mark.parametrize("name", ["first", "second"], ids=["loaded at the start", "loaded later"])
+def test_nothing_keeps_an_unloaded_model_alive(live: Live, name: str) -> None:
+    residency(live, "PUT", name)
+    post(live, name, num_images=3)
     with httpx.stream(
-        "POST", f"{live.url}/generate", json={**BODY, "model": "second"},
+        "POST", f"{live.url}/generate", json={**BODY, "model": name},
         headers={"Accept": "text/event-stream"},
     ) as stream:  # fmt: skip
         stream.read()
-    network = weakref.ref(live.services.models["second"].network)
-    residency(live, "DELETE", "second")
+    network = weakref.ref(live.services.models[name].network)
+    residency(live, "DELETE", name)
     assert network() is None
+
+
+def test_a_model_that_was_measured_at_the_start_can_go_too(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("service.engine.engine.best_row_count", lambda model, time_forward: 4)
+    write_tiny_model(tmp_path / "models", "first")
+    with start_server(home=tmp_path, models=("first",), max_rows=None) as live:
+        network = weakref.ref(live.services.models["first"].network)
+        residency(live, "DELETE", "first")
+        assert network() is None
+
+
+def test_the_device_gives_memory_back_once_the_model_is_really_gone(
+    live: Live, monkeypatch
+) -> None:
+    network = weakref.ref(live.services.models["first"].network)
+    alive: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(network() is not None))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    residency(live, "DELETE", "first")
+    assert alive == [False]
 
 
 def test_a_running_image_of_another_model_is_untouched_by_coming_and_going(live: Live) -> None:
@@ -186,6 +209,40 @@ def test_of_models_that_nobody_named_a_server_starts_with_those_that_fit(
         assert "glyphs" not in residents(live)
         assert "first" in residents(live)
     assert "not loaded: glyphs needs 1e+09 GB" in caplog.text
+
+
+def no_forward_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Memory runs out whenever this model is measured."""
+
+    def timed(model: LoadedModel, rows: int) -> float:
+        if model.card.name == name:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1.0  # so long that no more is tried
+
+    monkeypatch.setattr("service.engine.engine.timed_forward", timed)
+
+
+def test_a_model_whose_forward_has_no_room_is_refused_and_leaves_nothing_behind(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    no_forward_of(monkeypatch, "glyphs")
+    with start_server(home=tmp_path, models=("first",), max_rows=None) as live:
+        problem = assert_problem(residency(live, "PUT", "glyphs"), 507)
+        assert "a forward of 2 rows does not" in problem["detail"]
+        assert residents(live) == ["first"]
+        assert live.services.fid_proxy.watched_models == ()
+        assert live.services.engine.stats().row_limits == {"first": 2}
+
+
+def test_a_server_starts_without_a_model_that_nobody_named_and_whose_forward_has_no_room(
+    start_server, tmp_path, monkeypatch
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    no_forward_of(monkeypatch, "glyphs")
+    with start_server(home=tmp_path, models=(), max_rows=None) as live:
+        assert residents(live) == ["first"]
+        assert live.services.fid_proxy.watched_models == ()
 
 
 def test_a_server_does_not_start_without_a_model_that_was_named(

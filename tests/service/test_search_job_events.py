@@ -1,21 +1,27 @@
 """GET /search-jobs/{id}/events: what happens to a search, as it happens and ever after."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Semaphore
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from search_jobs.spec import JobState
 from service import server_sent_events
+from service.assembly import Services
 from service.routes.examples import known
 from service.searching import event_stream
 from solver_store.errors import StoreUnavailable
 from tests.service.conftest import StartServer
 from tests.service.live import Live, assert_problem, read_stream, wait_until
 from tests.service.searches import Worker, end, post
+
+PICTURE = {"class_id": 1, "steps": 2, "seed": 0, "solver": "euler"}
 
 
 @pytest.fixture
@@ -119,6 +125,36 @@ def test_very_many_events_are_told_in_order_to_the_end(
     all_events = server.services.queue.events
     monkeypatch.setattr(server.services.queue, "events", lambda *asked: all_events(*asked)[:2])
     assert numbers(http.get(f"/search-jobs/{finished}/events").text) == [1, 2, 3, 4, 5, 6]
+
+
+def test_followers_of_a_database_that_hangs_hold_up_nobody_else(
+    http: httpx.Client, server: Live, finished: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_followers = 33  # one more than asyncio's own threads can be
+    news, services_of = event_stream._news, event_stream.services_of
+    came, answering = Semaphore(0), threading.Event()
+
+    def hanging(*asked: Any) -> event_stream.News:
+        assert answering.wait(60)
+        return news(*asked)
+
+    def counted(request: Request) -> Services:
+        came.release()
+        return services_of(request)
+
+    monkeypatch.setattr(event_stream, "_news", hanging)
+    monkeypatch.setattr(event_stream, "services_of", counted)
+    url = f"{server.url}/search-jobs/{finished}/events"
+    with ThreadPoolExecutor(num_followers) as pool:
+        try:
+            followers = [pool.submit(httpx.get, url, timeout=60) for _ in range(num_followers)]
+            for _ in range(num_followers):
+                assert came.acquire(timeout=60)
+            assert http.get("/readyz", timeout=10).status_code == 200
+            assert http.post("/generate", json=PICTURE).status_code == 200
+        finally:
+            answering.set()
+    assert all(numbers(one.result().text) == [1, 2, 3, 4, 5, 6] for one in followers)
 
 
 class Following:

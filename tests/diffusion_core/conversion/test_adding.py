@@ -141,6 +141,18 @@ def test_a_name_that_is_taken_is_refused(models, tmp_path) -> None:
         add_model(models, addition)
 
 
+@pytest.mark.parametrize("name", ["My Model", "", "../mine", "mine\n", "-mine", "m" * 65])
+def test_a_name_that_no_card_can_have_is_refused_before_anything_is_read(
+    models, tmp_path, name
+) -> None:
+    addition = Addition(small("dit-xl-2-256"), tmp_path / "there is no such file.pt", name)
+    stages: list[str] = []
+    with pytest.raises(ModelInvalid, match="name must have 1 to 64 small letters"):
+        add_model(models, addition, stages.append)
+    assert stages == []
+    assert not models.exists()
+
+
 def test_a_model_is_removed_whole(models, tmp_path) -> None:
     torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
     folder = add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))

@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -145,6 +145,60 @@ def with_gradients(mixing: Callable[..., Tensor], inputs: list[Tensor]) -> list[
     leaves = [tensor.detach().requires_grad_() for tensor in inputs]
     out = mixing(*leaves)
     return [out.detach(), *torch.autograd.grad(out.square().sum(), leaves)]
+
+
+@pytest.fixture
+def untried() -> Iterator[None]:
+    """No kernel was tried before, and none is remembered after."""
+    deformable.mixing_on.cache_clear()
+    yield
+    deformable.mixing_on.cache_clear()
+
+
+@pytest.mark.usefixtures("untried")
+def test_where_the_kernel_cannot_be_built_the_plain_sum_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[tuple[int, ...]] = []
+
+    def unbuilt(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
+        tries.append(tuple(value.shape))
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(deformable, "triton_mixing", lambda: unbuilt)
+    for _ in range(3):
+        assert deformable.mixing_on(torch.device("cpu")) is deformable.plain_mixing
+    assert tries == [(1, 1, 1, 1, 1)]
+    [record] = caplog.records
+    assert "Failed to find C compiler" in record.getMessage()
+
+
+@pytest.mark.usefixtures("untried")
+def test_a_kernel_that_runs_is_taken_and_tried_on_what_it_mixes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kernel(*inputs: Tensor) -> Tensor:
+        return mixing_by_definition(*inputs)
+
+    monkeypatch.setattr(deformable, "triton_mixing", lambda: kernel)
+    assert deformable.mixing_on(torch.device("cpu")) is kernel
+
+
+@pytest.mark.usefixtures("untried")
+def test_memory_that_runs_out_does_not_speak_against_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    errors = [torch.OutOfMemoryError("CUDA out of memory")]
+
+    def kernel(*inputs: Tensor) -> Tensor:
+        if errors:
+            raise errors.pop()
+        return mixing_by_definition(*inputs)
+
+    monkeypatch.setattr(deformable, "triton_mixing", lambda: kernel)
+    with pytest.raises(torch.OutOfMemoryError):
+        deformable.mixing_on(torch.device("cpu"))
+    assert deformable.mixing_on(torch.device("cpu")) is kernel
 
 
 INTERPRETED = """

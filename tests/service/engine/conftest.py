@@ -1,6 +1,6 @@
 """A tiny model, an engine that is stepped by hand, and tables written by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from diffusion_core.model import LoadedModel, load_model
 from diffusion_core.program import StepProgram, compile_program
 from service.engine.engine import Engine
 from service.engine.requests import EngineEvent, ImageDone, ImageLost, ImageRequest, Report
+from service.engine.spare_time import SpareTimeWork
 from solver_store.table import Prediction, SolverTable
 from tests.fakes import write_tiny_model
 
@@ -95,6 +96,17 @@ def mailbox() -> Callable[[], Mailbox]:
 
 class HandCranked(Engine):
     """An engine whose thread is never started: tests turn it step by step."""
+
+    def __init__(
+        self,
+        models: Sequence[LoadedModel],
+        queue_rows: int,
+        max_rows: int,
+        spare_time: SpareTimeWork | None = None,
+    ):
+        super().__init__(queue_rows, max_rows, spare_time=spare_time)
+        for model in models:
+            self._seat(model, max_rows)
 
     def crank(self, steps: int = 1) -> None:
         with torch.inference_mode():

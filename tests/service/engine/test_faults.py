@@ -18,25 +18,7 @@ from service.errors import (
     QueueFull,
     RequestTooLarge,
 )
-
-
-class Sabotaged(torch.nn.Module):
-    """A network that raises at chosen forwards, or answers NaN for one class."""
-
-    def __init__(self, network, error=None, at=(), max_rows=10**9, nan_class=None):
-        super().__init__()
-        self.network, self.error, self.at = network, error, set(at)
-        self.max_rows, self.nan_class = max_rows, nan_class
-        self.forwards = 0
-
-    def forward(self, x, time, class_label):
-        self.forwards += 1
-        if self.forwards in self.at or x.shape[0] > self.max_rows:
-            raise self.error
-        out = self.network(x, time, class_label)
-        if self.nan_class is not None:
-            out = torch.where((class_label == self.nan_class).view(-1, 1, 1, 1), torch.nan, out)
-        return out
+from tests.service.engine.sabotage import Sabotaged
 
 
 def sabotage(engine, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, **how) -> Sabotaged:
@@ -202,8 +184,9 @@ def test_an_unforeseen_error_fails_its_batch_and_the_engine_goes_on(
 
 @pytest.fixture
 def running(tiny: LoadedModel):
-    engine = Engine([tiny], queue_rows=100_000, max_rows=8)
+    engine = Engine(queue_rows=100_000, max_rows=8)
     engine.start()
+    engine.load(tiny)
     yield engine
     engine.stop()
 

@@ -40,8 +40,9 @@ def store(tmp_path: Path) -> Iterator[SolverStore]:
 
 @pytest.fixture
 def engine(tiny: LoadedModel, proxy: FidProxy) -> Iterator[Engine]:
-    running = Engine([tiny], queue_rows=1000, max_rows=8, num_threads=1, spare_time=proxy)
+    running = Engine(queue_rows=1000, max_rows=8, num_threads=1, spare_time=proxy)
     running.start()
+    running.load(tiny)
     yield running
     running.stop()
 

@@ -1,0 +1,32 @@
+"""Reading safetensors files: weights, and what else lies beside a card."""
+
+import math
+import struct
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .errors import ModelInvalid
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises ModelInvalid."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, struct.error) as error:
+        raise ModelInvalid(f"{path}: {error}") from error
+
+
+def num_elements(path: Path) -> int:
+    """How many numbers a safetensors file holds, of whatever type; only its header is read.
+
+    Raises ModelInvalid.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except (OSError, SafetensorError, struct.error) as error:
+        raise ModelInvalid(f"{path}: {error}") from error
