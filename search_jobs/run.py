@@ -171,11 +171,10 @@ class StepRun:
         self._reporter.evaluating(self.steps, done, max(of, expected))
 
     def _outcome(self, found: Descended, assessment: Assessment) -> StepOutcome:
-        target = Target(self.spec.model, self.spec.guidance_scale)
         return StepOutcome(
             steps=self.steps,
-            name=target.solver_name(self.steps),
-            target=target,
+            name=assessment.name,
+            target=Target(self.spec.model, self.spec.guidance_scale),
             table=found.table,
             source=self._source(found),
             evidence=[assessment.evidence],
