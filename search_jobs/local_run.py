@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from diffusion_core.card import ModelCard
 from diffusion_core.files import write_atomically
@@ -165,7 +166,7 @@ def _print_results(spec: SearchSpec, control: LocalControl) -> None:
     for steps in spec.steps:
         result = control.results()[steps]
         solver = f"{result.solver.name}/{result.solver.version}"
-        table.add_row(str(steps), solver, ", ".join(result.promoted) or "-", result.decision)
+        table.add_row(str(steps), solver, ", ".join(result.promoted) or "-", Text(result.decision))
     Console().print(table)
 
 

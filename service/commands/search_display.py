@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from ..answers import SearchJobAnswer, SearchProgressAnswer, SearchResultAnswer, SearchSpecAnswer
 from ..client import Finished, Found, Progressed, SearchEvent, Started, Stopping, Waiting
@@ -49,7 +50,7 @@ class Bars:
             case Found():
                 self._complete(event.result)
             case Waiting(reason=str(reason)):
-                self._progress.console.print(f"waits for a worker again: {reason}")
+                self._progress.console.print(Text(f"waits for a worker again: {reason}"))
             case Stopping():
                 self._progress.console.print("ends early and keeps the best so far")
             case Waiting() | Started() | Finished():
@@ -100,7 +101,7 @@ def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
             ",".join(map(str, job.spec.steps)),
             f"{job.spec.guidance_scale:g}",
             job.spec.method.value,
-            job.error or (f"{job.progress.fraction:.0%}" if not job.is_finished else ""),
+            Text(job.error or (f"{job.progress.fraction:.0%}" if not job.is_finished else "")),
             f"{job.created_at:%Y-%m-%d %H:%M}",
         )
     return table

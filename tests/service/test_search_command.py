@@ -110,6 +110,14 @@ def test_a_search_that_fails_is_a_failure_with_its_reason(capsys: Output, worker
     assert re.fullmatch(r"fewstep: search \S+ failed: the loss is NaN", last)
 
 
+def test_a_reason_is_listed_as_it_is(capsys: Output, worker: Worker, client: Client) -> None:
+    reason = "[enforce fail at alloc.cpp:1] no room for [/tmp/foo] :warning:"
+    job = client.search(Search(steps=7, guidance_scale=6.5))
+    worker.jobs.finish(worker.claim(job.id), JobState.FAILED, reason)
+    assert main(["jobs", "list"]) == 0
+    assert reason in capsys.readouterr().out
+
+
 def test_a_finished_search_can_be_followed(capsys: Output, worker: Worker, client: Client) -> None:
     job = client.search(Search(steps=6, guidance_scale=6.5))
     finish(worker, job.id)
