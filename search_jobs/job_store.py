@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from solver_store.database import Database
 from solver_store.errors import StoreDamaged
@@ -102,10 +102,12 @@ class JobStore:
     def jobs(self, state: JobState | None = None, limit: int = 100) -> list[SearchJob]:
         """The newest first; a record that cannot be read is left out and logged."""
         query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        if state is not None:
-            query = query.where(jobs.c.state == state)
-        with self.database.reading() as connection:
-            return read_jobs(connection, connection.execute(query).all(), self._leave_out)
+        return self._list(query if state is None else query.where(jobs.c.state == state))
+
+    def ended(self, state: JobState, limit: int = 100) -> list[SearchJob]:
+        """Jobs that have run and ended in this state; what ended last comes first."""
+        query = select(jobs).where(jobs.c.state == state, jobs.c.started_at.is_not(None))
+        return self._list(query.order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(limit))
 
     def events(self, job_id: str, after: int = 0) -> list[JobEvent]:
         """The first MAX_EVENTS events with numbers above `after`. Raises JobNotFound."""
@@ -283,6 +285,10 @@ class JobStore:
 
     def _read(self, connection: Connection, job_id: str) -> SearchJob:
         return read_job(connection, job_row(connection, job_id))
+
+    def _list(self, query: Select[Any]) -> list[SearchJob]:
+        with self.database.reading() as connection:
+            return read_jobs(connection, connection.execute(query).all(), self._leave_out)
 
     def _leave_out(self, error: StoreDamaged) -> None:
         """Said once: lists are read every few seconds."""
