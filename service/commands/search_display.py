@@ -1,4 +1,4 @@
-"""Searches on the terminal: live bars, one for each step count, and lists of jobs."""
+"""Searches on the terminal: live bars, one for each step count and one for all, lists of jobs."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -30,6 +30,7 @@ class Bars:
             steps: self._progress.add_task(f"{steps} steps", total=1.0, told="waiting")
             for steps in spec.steps
         }
+        self._whole = self._progress.add_task("in all", total=1.0, told="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -53,10 +54,14 @@ class Bars:
                 self._progress.console.print(Text(f"waits for a worker again: {reason}"))
             case Stopping():
                 self._progress.console.print("ends early and keeps the best so far")
-            case Waiting() | Started() | Finished():
+            case Finished():
+                self._progress.update(self._whole, told="")
+            case Waiting() | Started():
                 pass
 
     def _advance(self, progress: SearchProgressAnswer) -> None:
+        left = "" if progress.eta_s is None else f"{duration_text(progress.eta_s)} left"
+        self._progress.update(self._whole, completed=progress.fraction, told=left)
         if progress.steps not in self._tasks:
             return
         share = min(1.0, progress.evaluations / self._budget)
@@ -70,12 +75,10 @@ class Bars:
 
 
 def progress_text(progress: SearchProgressAnswer) -> str:
-    """What it is at, its loss and the time that remains."""
+    """What a step count is at, and its loss."""
     parts = [progress.stage]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4g}")
-    if progress.eta_s is not None:
-        parts.append(f"{duration_text(progress.eta_s)} left")
     return ", ".join(parts)
 
 
