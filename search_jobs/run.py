@@ -34,7 +34,7 @@ class SearchResources:
     folder: ModelFolder
     store: SolverStore
     workspace: Path  # of this job: its checkpoints
-    cache: Path  # of all jobs: teachers, measurements
+    cache: Path  # of all jobs: endpoints, measurements
 
 
 def run_spec(

@@ -46,7 +46,10 @@ class Batches:
         return self.shard.share(range(first, first + self.size))
 
     def among(self, count: int, iteration: int) -> list[int]:
-        """Of `count` seeds from 0: every epoch goes through all of them in an order of its own."""
+        """Of `count` seeds from 0: every epoch goes through them in an order of its own.
+
+        What does not fill a batch is left out of its epoch. A batch larger than `count` repeats.
+        """
         per_epoch = max(1, count // self.size)
         epoch, position = divmod(iteration, per_epoch)
         order = self._chance(epoch).permutation(count).tolist()
