@@ -1,7 +1,7 @@
 """Which models and devices there are, for whoever computes: the service and the searches."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import torch
 from .errors import ModelInvalid, ModelNotFound
 from .folders import BUNDLED_MODELS
 from .model import CARD_FILE, ModelFolder
+from .settings import variable
 
 logger = logging.getLogger(__name__)
 
+DEVICE = variable("device")
 MODELS = "models"  # folder in the data folder, for models that were added
 
 
@@ -52,13 +54,18 @@ def find_model(home: Path, names: Sequence[str], name: str) -> ModelFolder:
     return _find(name, home, _at_hand(home, names))
 
 
-def find_device(name: str) -> torch.device | None:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as torch has it; None where there is no such GPU."""
+def find_device(
+    name: str, refusal: Callable[[str], Exception], setting: str = DEVICE
+) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as torch has it.
+
+    Raises a refusal, in one line that names the setting, where there is no such GPU.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        return None
+        raise refusal(f"{setting}: {name!r} asks for a GPU, torch sees {torch.cuda.device_count()}")
     return device
 
 

@@ -7,7 +7,6 @@ import torch
 from diffusion_core.host import keep_freed_memory
 from diffusion_core.model import get_model, load_model
 from diffusion_core.registry import find_device, models_at_hand
-from diffusion_core.settings import PREFIX
 from solver_store.store import SolverStore
 
 from .errors import SearchRefused
@@ -19,12 +18,7 @@ def open_resources(
     model: str, store: SolverStore, settings: WorkerSettings, workspace: Path
 ) -> SearchResources:
     """Raises ModelNotFound, ModelInvalid, SearchRefused where the device is not there, OSError."""
-    device = find_device(settings.device)
-    if device is None:
-        raise SearchRefused(
-            f"{PREFIX}DEVICE: {settings.device!r} asks for a GPU, torch sees "
-            f"{torch.cuda.device_count()}"
-        )
+    device = find_device(settings.device, SearchRefused)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     keep_freed_memory()

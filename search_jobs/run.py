@@ -152,7 +152,7 @@ class StepRun:
     def _plan(self) -> EvaluationPlan:
         """Where nobody judges pictures, only ends are compared, and no more samples are drawn."""
         on_gpu = self._resources.model.device.type != "cpu"
-        plan = EvaluationPlan(batch_rows=1024 if on_gpu else 64)
+        plan = EvaluationPlan.of_samples(EvaluationPlan.num_samples, on_gpu)
         is_judged = self._subject.judge is not None
         return plan if is_judged else replace(plan, num_samples=plan.num_endpoints)
 

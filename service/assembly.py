@@ -5,8 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from diffusion_core import registry
 from diffusion_core.errors import ModelNotFound
 from diffusion_core.host import keep_freed_memory, threads_left_to_another
@@ -68,7 +66,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
         keep_freed_memory()
         num_threads = closing.enter_context(threads_left_to_another())
         fid_proxy = FidProxy()
-        residency = Residency(settings, choose_device(settings.device), store, fid_proxy)
+        device = registry.find_device(settings.device, SettingInvalid)
+        residency = Residency(settings, device, store, fid_proxy)
         residency.begin(choose_models(settings))
         models = residency.resident
         metrics = Metrics(models)
@@ -131,16 +130,6 @@ def choose_models(settings: Settings) -> list[ModelFolder]:
         return registry.choose_models(settings.home, settings.models)
     except ModelNotFound as error:
         raise SettingInvalid(f"{PREFIX}MODELS: {error}") from None
-
-
-def choose_device(name: str) -> torch.device:
-    """Raises SettingInvalid where the device is not there."""
-    device = registry.find_device(name)
-    if device is None:
-        raise SettingInvalid(
-            f"{PREFIX}DEVICE: {name!r} asks for a GPU, torch sees {torch.cuda.device_count()}"
-        )
-    return device
 
 
 def default_model(settings: Settings, models: Mapping[str, LoadedModel]) -> str:

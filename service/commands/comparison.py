@@ -70,9 +70,7 @@ def compare(settings: WorkerSettings, question: Question, tell: Tell) -> Compari
     keep_freed_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    device = find_device(settings.device)
-    if device is None:
-        raise CommandFailed(f"--device: torch sees no {settings.device}")
+    device = find_device(settings.device, CommandFailed)
     folder = _folder(settings, question.model)
     scale = question.guidance_scale
     scale = folder.card.default_guidance_scale if scale is None else scale

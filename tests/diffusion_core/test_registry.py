@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from diffusion_core.errors import ModelInvalid, ModelNotFound
-from diffusion_core.registry import choose_models, find_model, models_at_hand
+from diffusion_core.folders import BUNDLED_MODELS
+from diffusion_core.model import find_models
+from diffusion_core.registry import choose_models, find_device, find_model, models_at_hand
 from tests.fakes import write_tiny_model
+
+BUNDLED = sorted(find_models(BUNDLED_MODELS))
 
 
 def named_glyphs(root: Path) -> str:
@@ -34,13 +38,13 @@ def test_a_named_folder_stands_for_its_name_before_the_bundled_model(tmp_path: P
 
 def test_models_that_are_not_named_are_at_hand_all_the_same(tmp_path: Path) -> None:
     write_tiny_model(tmp_path / "models", "added")
-    assert list(models_at_hand(tmp_path, ["glyphs"])) == ["added", "glyphs"]
+    assert list(models_at_hand(tmp_path, ["glyphs"])) == ["added", *BUNDLED]
     assert [folder.card.name for folder in choose_models(tmp_path, ["glyphs"])] == ["glyphs"]
 
 
-def test_the_bundled_model_comes_first_where_none_is_named(tmp_path: Path) -> None:
+def test_the_bundled_models_come_first_where_none_is_named(tmp_path: Path) -> None:
     write_tiny_model(tmp_path / "models", "added")
-    assert [folder.card.name for folder in choose_models(tmp_path, [])] == ["glyphs", "added"]
+    assert [folder.card.name for folder in choose_models(tmp_path, [])] == [*BUNDLED, "added"]
 
 
 @pytest.mark.parametrize("names", [[], ["glyphs"]])
@@ -51,7 +55,8 @@ def test_a_broken_card_that_nobody_named_is_left_out_and_logged_once(
     with caplog.at_level(logging.WARNING):
         chosen = choose_models(tmp_path, names)
         at_hand = models_at_hand(tmp_path, names)
-    assert [folder.card.name for folder in chosen] == list(at_hand) == ["glyphs"]
+    assert [folder.card.name for folder in chosen] == (names or BUNDLED)
+    assert list(at_hand) == BUNDLED
     assert [str(tmp_path) in line for line in caplog.messages] == [True]
 
 
@@ -60,7 +65,7 @@ def test_a_broken_card_is_an_error_where_it_was_named(tmp_path: Path) -> None:
     for name in ("broken", str(tmp_path / "models" / "broken")):
         with pytest.raises(ModelInvalid, match=r"broken/card\.json"):
             choose_models(tmp_path, [name])
-        assert list(models_at_hand(tmp_path, [name])) == ["glyphs"]
+        assert list(models_at_hand(tmp_path, [name])) == BUNDLED
 
 
 def test_two_named_folders_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -76,6 +81,12 @@ def test_of_two_models_of_one_name_that_nobody_named_the_first_is_taken(tmp_path
     assert models_at_hand(tmp_path, [])["a"].path == first.path
 
 
+def test_a_gpu_that_is_not_there_is_refused_by_the_name_of_the_setting() -> None:
+    with pytest.raises(ZeroDivisionError, match="FEWSTEP_DEVICE: 'cuda:99' asks for a GPU"):
+        find_device("cuda:99", ZeroDivisionError)
+    assert find_device("cpu", ZeroDivisionError).type == "cpu"
+
+
 def test_a_name_of_no_model_tells_those_at_hand(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="'nonesuch' is no folder with a card; at hand: glyphs"):
+    with pytest.raises(ModelNotFound, match=r"'nonesuch' is no folder with .* at hand: .*glyphs"):
         choose_models(tmp_path, ["nonesuch"])
