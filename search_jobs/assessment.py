@@ -27,6 +27,7 @@ from .spec import Promote
 class Assessment:
     """What a search publishes beside its table."""
 
+    name: str  # to publish under: the target's, whose aliases were looked at
     evidence: Evidence
     promotions: tuple[Promotion, ...]
     decision: str  # in a sentence or two
@@ -65,6 +66,7 @@ def assess(
         ],
     }
     return Assessment(
+        name=standing.name,
         evidence=evidence_of(subject, evaluation, candidate, details),
         promotions=_promotions(decisions, standing, promote),
         decision=_told(decisions, promote),

@@ -27,7 +27,7 @@ class StepOutcome:
     """What was found for one step count: a table with its evidence, and what is to become of it."""
 
     steps: int
-    name: str  # under which it is published, as Target.solver_name gives it
+    name: str  # under which it is published, as SolverStore.name_of gives it
     target: Target
     table: SolverTable
     source: Mapping[str, JSON]

@@ -7,7 +7,7 @@ SearchError
 ├── KeyReused       an idempotency key that came with another request before
 ├── LeaseLost       never public: another worker has taken the job over
 ├── JobCancelled    never public: ends the work on a cancelled job
-├── SearchDiverged  the loss is no longer finite; with the last good table, if there is one
+├── SearchDiverged  the loss is no longer finite
 ├── SearchRefused   a search that this model cannot make
 └── BrokerUnavailable  no Redis can be reached or started
 """

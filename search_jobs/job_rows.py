@@ -1,7 +1,7 @@
 """Rows of search jobs in the database, read into the values of spec.py."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,13 +44,23 @@ def job_of_key(connection: Connection, key: str | None) -> AnyRow | None:
     return connection.execute(select(jobs).where(jobs.c.idempotency_key == key)).one_or_none()
 
 
-def read_jobs(connection: Connection, rows: Sequence[AnyRow]) -> list[SearchJob]:
+def read_job(connection: Connection, row: AnyRow) -> SearchJob:
     """Raises StoreDamaged."""
-    found: dict[str, list[StepResult]] = {row.id: [] for row in rows}
-    query = select(results).where(results.c.job_id.in_(found)).order_by(results.c.steps)
-    for row in connection.execute(query):
-        found[row.job_id].append(read_result(row))
-    return [_read_job(row, found[row.id]) for row in rows]
+    return _read_job(row, _results_of(connection, [row])[row.id])
+
+
+def read_jobs(
+    connection: Connection, rows: Sequence[AnyRow], leave_out: Callable[[StoreDamaged], None]
+) -> list[SearchJob]:
+    """Those that can be read; leave_out is told of every other one."""
+    found = _results_of(connection, rows)
+    jobs_read = []
+    for row in rows:
+        try:
+            jobs_read.append(_read_job(row, found[row.id]))
+        except StoreDamaged as error:
+            leave_out(error)
+    return jobs_read
 
 
 def read_spec(row: AnyRow) -> SearchSpec:
@@ -88,14 +98,23 @@ def last_number(connection: Connection, job_id: str) -> int:
     return connection.execute(query).scalar_one() or 0
 
 
-def _read_job(row: AnyRow, found: Sequence[StepResult]) -> SearchJob:
+def _results_of(connection: Connection, rows: Sequence[AnyRow]) -> dict[str, list[AnyRow]]:
+    """By job, in the order of their step counts."""
+    found: dict[str, list[AnyRow]] = {row.id: [] for row in rows}
+    query = select(results).where(results.c.job_id.in_(found)).order_by(results.c.steps)
+    for row in connection.execute(query):
+        found[row.job_id].append(row)
+    return found
+
+
+def _read_job(row: AnyRow, found: Sequence[AnyRow]) -> SearchJob:
     try:
         return SearchJob(
             id=row.id,
             state=JobState(row.state),
             spec=read_spec(row),
             progress=Progress.model_validate_json(row.progress_json),
-            results=tuple(found),
+            results=tuple(map(read_result, found)),
             error=row.error,
             created_at=row.created_at,
             started_at=row.started_at,

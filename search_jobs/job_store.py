@@ -22,13 +22,15 @@ Threads may share a JobStore. Processes open their own.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from solver_store.database import Database
+from solver_store.errors import StoreDamaged
 from solver_store.records import check_text
 from solver_store.schema import search_job_events as events
 from solver_store.schema import search_jobs as jobs
@@ -42,6 +44,7 @@ from .job_rows import (
     last_number,
     now,
     read_event,
+    read_job,
     read_jobs,
     read_result,
     read_spec,
@@ -50,6 +53,8 @@ from .job_rows import (
 from .job_writes import Claim, Waiting
 from .publishing import publish_outcome
 from .spec import TERMINAL, JobEvent, JobState, Progress, SearchJob, SearchSpec, StepResult
+
+logger = logging.getLogger(__name__)
 
 LEASE_S = 6.0
 MAX_ATTEMPTS = 5
@@ -63,6 +68,7 @@ class JobStore:
     def __init__(self, database: Database, lease_s: float = LEASE_S) -> None:
         self.database = database
         self.lease = timedelta(seconds=lease_s)
+        self._left_out: set[str] = set()  # what the log has said of records that cannot be read
 
     # For those who ask for a search
 
@@ -84,7 +90,7 @@ class JobStore:
                         f"the idempotency key {idempotency_key!r} came with another search, "
                         f"{known.id}"
                     )
-                return read_jobs(connection, [known])[0], False
+                return read_job(connection, known), False
             job_id = writes.insert_job(connection, spec, idempotency_key)
             return self._read(connection, job_id), True
 
@@ -94,12 +100,14 @@ class JobStore:
             return self._read(connection, job_id)
 
     def jobs(self, state: JobState | None = None, limit: int = 100) -> list[SearchJob]:
-        """The newest first. Raises StoreDamaged."""
+        """The newest first; a record that cannot be read is left out and logged."""
         query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        if state is not None:
-            query = query.where(jobs.c.state == state)
-        with self.database.reading() as connection:
-            return read_jobs(connection, connection.execute(query).all())
+        return self._list(query if state is None else query.where(jobs.c.state == state))
+
+    def ended(self, state: JobState, limit: int = 100) -> list[SearchJob]:
+        """Jobs that have run and ended in this state; what ended last comes first."""
+        query = select(jobs).where(jobs.c.state == state, jobs.c.started_at.is_not(None))
+        return self._list(query.order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(limit))
 
     def events(self, job_id: str, after: int = 0) -> list[JobEvent]:
         """The first MAX_EVENTS events with numbers above `after`. Raises JobNotFound."""
@@ -120,8 +128,9 @@ class JobStore:
             return last_number(connection, job_id)
 
     def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state."""
-        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        """How many jobs are in each state; one that is none is not counted."""
+        states = jobs.c.state.in_(list(JobState))
+        query = select(jobs.c.state, func.count()).where(states).group_by(jobs.c.state)
         with self.database.reading() as connection:
             found = {JobState(state): count for state, count in connection.execute(query)}
         return dict.fromkeys(JobState, 0) | found
@@ -155,8 +164,8 @@ class JobStore:
         """Take a queued job, or a running one whose lease has run out.
 
         holder names who takes it: a worker, one job at a time. None where there is nothing to do:
-        somebody works on it, it has ended, or it ends here, because of too many attempts.
-        Raises JobNotFound, StoreDamaged.
+        somebody works on it, it has ended, or it ends here, because of too many attempts or
+        because its record cannot be read. Raises JobNotFound.
         """
         with self.database.writing() as connection:
             row, moment = job_row(connection, job_id), now(connection)
@@ -164,10 +173,16 @@ class JobStore:
                 row.state == JobState.RUNNING and row.lease_until > moment
             ):
                 return None
+            try:
+                spec = read_job(connection, row).spec
+            except StoreDamaged as error:  # no worker could ever read it: it would wait for ever
+                self._leave_out(error)
+                writes.end(connection, job_id, JobState.FAILED, str(error))
+                return None
             if row.attempts >= MAX_ATTEMPTS:
                 writes.end(connection, job_id, JobState.FAILED, writes.gave_up(row))
                 return None
-            claim = Claim(job_id, row.token + 1, read_spec(row), row.furthest)
+            claim = Claim(job_id, row.token + 1, spec, row.furthest)
             values = {
                 "state": JobState.RUNNING,
                 "token": claim.token,
@@ -269,7 +284,17 @@ class JobStore:
         return bool(row.state == JobState.RUNNING and row.holder != holder)
 
     def _read(self, connection: Connection, job_id: str) -> SearchJob:
-        return read_jobs(connection, [job_row(connection, job_id)])[0]
+        return read_job(connection, job_row(connection, job_id))
+
+    def _list(self, query: Select[Any]) -> list[SearchJob]:
+        with self.database.reading() as connection:
+            return read_jobs(connection, connection.execute(query).all(), self._leave_out)
+
+    def _leave_out(self, error: StoreDamaged) -> None:
+        """Said once: lists are read every few seconds."""
+        if str(error) not in self._left_out:
+            logger.warning("%s", error)
+        self._left_out.add(str(error))
 
     def _renew(
         self, connection: Connection, job_id: str, values: Mapping[str, Any] | None = None

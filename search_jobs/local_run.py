@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from diffusion_core.card import ModelCard
 from diffusion_core.files import write_atomically
 from diffusion_core.model import get_model
-from diffusion_core.registry import choose_models
+from diffusion_core.registry import choose_models, models_at_hand
 from solver_store.importing import import_published
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
@@ -81,9 +83,7 @@ def read_spec(file: Path, settings: WorkerSettings) -> SearchSpec:
         raise SearchRefused(f"{file} is no JSON: {error}") from None
     if not isinstance(asked, dict):
         raise SearchRefused(f"{file}: must be an object")
-    at_hand = {folder.card.name: folder for folder in choose_models(settings.home, settings.models)}
-    name = asked.get("model") or next(iter(at_hand))
-    card = get_model(at_hand, str(name)).card
+    card = _find_card(asked.get("model"), settings)
     try:
         return SearchSpec.model_validate(completed(asked, card))
     except SearchRefused as error:
@@ -92,6 +92,13 @@ def read_spec(file: Path, settings: WorkerSettings) -> SearchSpec:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise SearchRefused(f"{file}: {place and place + ': '}{first['msg']}") from None
+
+
+def _find_card(name: object, settings: WorkerSettings) -> ModelCard:
+    """Without a name, of the model that a server with these settings takes first."""
+    if not name:
+        return choose_models(settings.home, settings.models)[0].card
+    return get_model(models_at_hand(settings.home, settings.models), str(name)).card
 
 
 class LocalControl:
@@ -159,7 +166,7 @@ def _print_results(spec: SearchSpec, control: LocalControl) -> None:
     for steps in spec.steps:
         result = control.results()[steps]
         solver = f"{result.solver.name}/{result.solver.version}"
-        table.add_row(str(steps), solver, ", ".join(result.promoted) or "-", result.decision)
+        table.add_row(str(steps), solver, ", ".join(result.promoted) or "-", Text(result.decision))
     Console().print(table)
 
 

@@ -67,6 +67,10 @@ class SearchQueue:
         """The newest first."""
         return self._jobs.jobs(state, limit)
 
+    def ended(self, state: JobState, limit: int = 100) -> list[SearchJob]:
+        """Jobs that have run and ended in this state; what ended last comes first."""
+        return self._jobs.ended(state, limit)
+
     def cancel(self, job_id: str) -> SearchJob:
         """End a job at once; its process follows within two seconds.
 

@@ -6,8 +6,7 @@ import torch
 
 from diffusion_core.host import keep_freed_memory
 from diffusion_core.model import get_model, load_model
-from diffusion_core.registry import choose_models, find_device
-from diffusion_core.settings import PREFIX
+from diffusion_core.registry import find_device, models_at_hand
 from solver_store.store import SolverStore
 
 from .errors import SearchRefused
@@ -19,17 +18,11 @@ def open_resources(
     model: str, store: SolverStore, settings: WorkerSettings, workspace: Path
 ) -> SearchResources:
     """Raises ModelNotFound, ModelInvalid, SearchRefused where the device is not there, OSError."""
-    device = find_device(settings.device)
-    if device is None:
-        raise SearchRefused(
-            f"{PREFIX}DEVICE: {settings.device!r} asks for a GPU, torch sees "
-            f"{torch.cuda.device_count()}"
-        )
+    device = find_device(settings.device, SearchRefused)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     keep_freed_memory()
-    at_hand = {folder.card.name: folder for folder in choose_models(settings.home, settings.models)}
-    folder = get_model(at_hand, model)
+    folder = get_model(models_at_hand(settings.home, settings.models), model)
     workspace.mkdir(parents=True, exist_ok=True)
     settings.cache.mkdir(parents=True, exist_ok=True)
     return SearchResources(

@@ -28,14 +28,15 @@ NUM_CLASSICAL = 2  # the best of them, besides the one that the model's card nam
 class Standing:
     """Where an alias of the candidate's name points; None where it does not exist."""
 
+    name: str
     champion: SolverVersion | None
     faithful: SolverVersion | None
 
     @classmethod
     def of(cls, store: SolverStore, target: Target, steps: int) -> "Standing":
         """Raises StoreUnavailable, StoreDamaged."""
-        name = target.solver_name(steps)
-        return cls(_pointed(store, name, CHAMPION), _pointed(store, name, FAITHFUL))
+        name = store.name_of(target, steps)
+        return cls(name, _pointed(store, name, CHAMPION), _pointed(store, name, FAITHFUL))
 
     def expected(self, alias: str) -> int | None:
         """The version that an alias points at, for compare-and-swap."""

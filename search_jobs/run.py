@@ -34,7 +34,7 @@ class SearchResources:
     folder: ModelFolder
     store: SolverStore
     workspace: Path  # of this job: its checkpoints
-    cache: Path  # of all jobs: teachers, measurements
+    cache: Path  # of all jobs: endpoints, measurements
 
 
 def run_spec(
@@ -152,7 +152,7 @@ class StepRun:
     def _plan(self) -> EvaluationPlan:
         """Where nobody judges pictures, only ends are compared, and no more samples are drawn."""
         on_gpu = self._resources.model.device.type != "cpu"
-        plan = EvaluationPlan(batch_rows=1024 if on_gpu else 64)
+        plan = EvaluationPlan.of_samples(EvaluationPlan.num_samples, on_gpu)
         is_judged = self._subject.judge is not None
         return plan if is_judged else replace(plan, num_samples=plan.num_endpoints)
 
@@ -171,11 +171,10 @@ class StepRun:
         self._reporter.evaluating(self.steps, done, max(of, expected))
 
     def _outcome(self, found: Descended, assessment: Assessment) -> StepOutcome:
-        target = Target(self.spec.model, self.spec.guidance_scale)
         return StepOutcome(
             steps=self.steps,
-            name=target.solver_name(self.steps),
-            target=target,
+            name=assessment.name,
+            target=Target(self.spec.model, self.spec.guidance_scale),
             table=found.table,
             source=self._source(found),
             evidence=[assessment.evidence],

@@ -17,7 +17,7 @@ class WorkerSettings(CommonSettings):
 
     @property
     def cache(self) -> Path:
-        """What all jobs share: the teachers' trajectories."""
+        """What all jobs share: endpoints of teachers and references, and measurements."""
         return self.home / "search-cache"
 
 

@@ -37,7 +37,7 @@ from solver_store.errors import StoreError
 
 from . import tied
 from .broker import Broker
-from .errors import JobNotFound, SearchError
+from .errors import BrokerUnavailable, JobNotFound, SearchError
 from .job_store import JobStore
 from .messages import Message, tidy
 from .settings import WorkerSettings
@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_TTL_S = 10  # a job whose worker has not been heard of for so long is nobody's in Redis
 LOOK_S = 0.3  # between two looks whether the running job is still ours
 KEEP_S = 1.0  # between two renewals of its lease
+BROKER_PAUSE_S = 10.0  # between two attempts to start Redis
 GRACE_S = 0.9  # for its process to see that it is not
 
 
@@ -59,6 +60,8 @@ class SearchWorker(Worker):
     jobs: JobStore
     settings: WorkerSettings
     broker: Broker | None = None
+    _trouble = ""  # what the log has said last of the broker
+    _tend_at = 0.0  # not before: monotonic()
     last_cleaned_at: Any  # RQ's type for it is None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -102,7 +105,7 @@ class SearchWorker(Worker):
         with redis_may_be_away():
             super().heartbeat(timeout, pipeline)
         if self.broker is not None:
-            self.broker.tend()
+            self._tend(self.broker)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         with redis_may_be_away():
@@ -132,6 +135,20 @@ class SearchWorker(Worker):
     def teardown(self) -> None:
         with redis_may_be_away():
             super().teardown()
+
+    def _tend(self, broker: Broker) -> None:
+        """A running job needs no Redis: what fails here must not end it."""
+        if monotonic() < self._tend_at:
+            return
+        try:
+            broker.tend()
+        except (BrokerUnavailable, OSError) as error:
+            if str(error) != self._trouble:
+                logger.warning("no further search can be taken: %s", error)
+            self._trouble = str(error)
+            self._tend_at = monotonic() + BROKER_PAUSE_S
+        else:
+            self._trouble = ""
 
     def _execute(self, message: Message, queue: Queue) -> None:
         """What RQ does, but that the worker and not the job's process keeps the books in Redis."""

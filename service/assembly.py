@@ -6,8 +6,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from diffusion_core import registry
 from diffusion_core.errors import ModelNotFound
 from diffusion_core.host import keep_freed_memory, threads_left_to_another
@@ -84,7 +82,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
         metrics.watch(engine)
         engine.start()
         closing.callback(engine.stop)
-        device = choose_device(settings.device)
+        device = registry.find_device(settings.device, SettingInvalid)
         residency = Residency(settings, device, store, engine, metrics, fid_proxy)
         residency.begin(choose_models(settings))
         selector = SolverSelector(store)
@@ -138,16 +136,6 @@ def choose_models(settings: Settings) -> list[ModelFolder]:
         return registry.choose_models(settings.home, settings.models)
     except ModelNotFound as error:
         raise SettingInvalid(f"{PREFIX}MODELS: {error}") from None
-
-
-def choose_device(name: str) -> torch.device:
-    """Raises SettingInvalid where the device is not there."""
-    device = registry.find_device(name)
-    if device is None:
-        raise SettingInvalid(
-            f"{PREFIX}DEVICE: {name!r} asks for a GPU, torch sees {torch.cuda.device_count()}"
-        )
-    return device
 
 
 def default_model(settings: Settings, models: Mapping[str, LoadedModel]) -> str:

@@ -167,6 +167,12 @@ class SolverStore:
             _, _, name = min((abs(scale - guidance_scale), scale, name) for scale, name in named)
             return queries.version_by_alias(connection, name, CHAMPION)
 
+    def name_of(self, target: Target, steps: int) -> str:
+        """The name that stands for a target at this NFE; where none does yet, the usual one."""
+        with self.database.reading() as connection:
+            known = queries.name_of_target(connection, target.model, steps, target.guidance_scale)
+        return target.solver_name(steps) if known is None else known
+
     def solvers(self, model: str | None = None, steps: int | None = None) -> list[SolverSummary]:
         """All names in order, or those of one target model and one NFE.
 

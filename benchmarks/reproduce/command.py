@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from diffusion_core.errors import DiffusionError
@@ -49,11 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(order: Order, asked: str) -> None:
-    device = find_device(asked)
-    if device is None:
-        raise BenchmarkError(
-            f"--device: {asked} asks for a GPU, torch sees {torch.cuda.device_count()}"
-        )
+    device = find_device(asked, BenchmarkError, "--device")
     shard = Shard.current()
     result = reproduce(order, device, shard)
     if result is not None:

@@ -48,7 +48,6 @@ class Step:
     evaluations: int
     loss: float
     best_loss: float
-    eta_s: float
     table: SolverTable  # what would be kept if it ended now
 
 
@@ -182,14 +181,12 @@ class Descent:
         state = self._state
         assert state.loss is not None
         assert state.best_loss is not None
-        left = self.iterations - state.iteration
         return Step(
             iteration=state.iteration,
             iterations=self.iterations,
             evaluations=self._evaluations(),
             loss=state.loss,
             best_loss=state.best_loss,
-            eta_s=left * state.seconds / state.iteration,
             table=self.best(),
         )
 

@@ -46,7 +46,10 @@ class Batches:
         return self.shard.share(range(first, first + self.size))
 
     def among(self, count: int, iteration: int) -> list[int]:
-        """Of `count` seeds from 0: every epoch goes through all of them in an order of its own."""
+        """Of `count` seeds from 0: every epoch goes through them in an order of its own.
+
+        What does not fill a batch is left out of its epoch. A batch larger than `count` repeats.
+        """
         per_epoch = max(1, count // self.size)
         epoch, position = divmod(iteration, per_epoch)
         order = self._chance(epoch).permutation(count).tolist()
@@ -226,7 +229,7 @@ class DistributionObjective(Objective):
             batches = torch.split(endpoint.endpoints, TRIAL_SAMPLES)
             self._end_features = torch.cat([critic.features(ends) for ends in batches]).double()
         self._end_moments = moments(self._end_features)
-        self.frechet = RunningFrechet(critic.reference, decay=1.0 - self.batches.size / memory)
+        self.frechet = self._running(decay=1.0 - self.batches.size / memory)
 
     @torch.no_grad()
     def prepare(self, coefficients: Coefficients) -> None:
@@ -243,7 +246,7 @@ class DistributionObjective(Objective):
         network = self.problem.network
         samples = torch.cat([sample_of(self.problem, coefficients, network, p) for p in parts])
         features = self._critic.features(samples)
-        once = RunningFrechet(self._critic.reference, decay=0.0)
+        once = self._running(decay=0.0)
         once.observe(*self._moments(features, seeds))
         return once.distance() + float(self._of_each(samples, features, seeds))
 
@@ -282,6 +285,10 @@ class DistributionObjective(Objective):
     @property
     def _num_prepared(self) -> int:
         return max(1, self._memory // self.batches.size)
+
+    def _running(self, decay: float) -> RunningFrechet:
+        """On the device of the features, which need not be that of the reference."""
+        return RunningFrechet(self._critic.reference, decay).to(self._end_features.device)
 
     def _observe(self, features: Tensor, seeds: Sequence[int]) -> None:
         observed = self._moments(features, seeds)

@@ -10,7 +10,7 @@ with Client("http://127.0.0.1:8000") as client:
 """
 
 from .client import DEFAULT_URL, Client
-from .errors import ClientError, ProblemError, Unreachable
+from .errors import ClientError, NoDefault, ProblemError, Unreachable
 from .images import Done, Event, Lost, Made, Order, Queued, Stepped
 from .searches import (
     Finished,
@@ -33,6 +33,7 @@ __all__ = [
     "Found",
     "Lost",
     "Made",
+    "NoDefault",
     "Order",
     "ProblemError",
     "Progressed",

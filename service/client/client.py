@@ -23,7 +23,7 @@ from ..answers import (
     SolversAnswer,
     SolverVersionAnswer,
 )
-from .errors import Unreachable, problem_of
+from .errors import NoDefault, Unreachable, problem_of
 from .event_lines import SentEvent, read_events
 from .following import Place, follow
 from .images import Event, Order, image_event
@@ -93,10 +93,16 @@ class Client:
         return self._ask(ModelsAnswer, "GET", "/models").models
 
     def model(self, name: str | None = None) -> ModelAnswer:
-        """One model; without a name, the server's default."""
+        """One model; without a name, the server's default.
+
+        Raises NoDefault where the default is not among the server's models any more.
+        """
         if name is not None:
             return self._ask(ModelAnswer, "GET", f"/models/{name}")
-        return next(model for model in self.models() if model.is_default)
+        for model in self.models():
+            if model.is_default:
+                return model
+        raise NoDefault(f"{self._http.base_url}: none of its models is the default: name one")
 
     def load_model(self, name: str) -> ModelAnswer:
         """Make a model resident; ProblemError 507 where there is no room for it."""

@@ -2,6 +2,7 @@
 
 ClientError
 ├── Unreachable    no server answers, or the connection broke
+├── NoDefault      no model was named, and none of the server's is its default
 └── ProblemError   the server answered with a problem document
 """
 
@@ -16,6 +17,10 @@ class ClientError(Exception):
 
 class Unreachable(ClientError):
     """No server answers, or the connection broke."""
+
+
+class NoDefault(ClientError):
+    """No model was named, and none of the server's is its default."""
 
 
 class ProblemError(ClientError):

@@ -1,1 +1,1 @@
-"""The commands that talk to a server, one file for each."""
+"""The commands beside `serve`: most ask a server, `evaluate` and parts of `models` need none."""

@@ -9,8 +9,8 @@ import torch
 from diffusion_core.card import ModelCard
 from diffusion_core.errors import TableMismatch
 from diffusion_core.host import keep_freed_memory
-from diffusion_core.model import load_model
-from diffusion_core.registry import choose_models, find_device
+from diffusion_core.model import ModelFolder, load_model
+from diffusion_core.registry import choose_models, find_device, find_model
 from diffusion_core.select import SolverSelector
 from search_jobs.evaluate import (
     Contender,
@@ -70,11 +70,8 @@ def compare(settings: WorkerSettings, question: Question, tell: Tell) -> Compari
     keep_freed_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    device = find_device(settings.device)
-    if device is None:
-        raise CommandFailed(f"--device: torch sees no {settings.device}")
-    names = settings.models if question.model is None else (question.model,)
-    folder = choose_models(settings.home, names)[0]
+    device = find_device(settings.device, CommandFailed)
+    folder = _folder(settings, question.model)
     scale = question.guidance_scale
     scale = folder.card.default_guidance_scale if scale is None else scale
     model = load_model(folder, device)
@@ -85,6 +82,12 @@ def compare(settings: WorkerSettings, question: Question, tell: Tell) -> Compari
     plan = EvaluationPlan.of_samples(question.num_samples, on_gpu=device.type != "cpu")
     evaluation = evaluate(subject, contenders, plan, settings.cache, Meter(tell))
     return Comparison(subject, evaluation, tuple(contenders))
+
+
+def _folder(settings: WorkerSettings, model: str | None) -> ModelFolder:
+    if model is None:
+        return choose_models(settings.home, settings.models)[0]
+    return find_model(settings.home, settings.models, model)
 
 
 @contextmanager

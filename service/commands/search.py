@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
 from search_jobs.spec import JobState, Method, Objective, Promote
 
@@ -78,7 +79,7 @@ def show_end(job: SearchJobAnswer) -> None:
     console = Console()
     for result in job.results:
         console.print(results_table(result))
-        console.print(result.decision + "\n", highlight=False, markup=False)
+        console.print(Text(result.decision + "\n"))
     if job.state is not JobState.SUCCEEDED:
         raise CommandFailed(f"search {job.id} {job.state.value}: {job.error or 'no result'}")
 

@@ -1,4 +1,4 @@
-"""Searches on the terminal: live bars, one for each step count, and lists of jobs."""
+"""Searches on the terminal: live bars, one for each step count and one for all, lists of jobs."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from ..answers import SearchJobAnswer, SearchProgressAnswer, SearchResultAnswer, SearchSpecAnswer
 from ..client import Finished, Found, Progressed, SearchEvent, Started, Stopping, Waiting
@@ -29,6 +30,7 @@ class Bars:
             steps: self._progress.add_task(f"{steps} steps", total=1.0, told="waiting")
             for steps in spec.steps
         }
+        self._whole = self._progress.add_task("in all", total=1.0, told="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -49,13 +51,17 @@ class Bars:
             case Found():
                 self._complete(event.result)
             case Waiting(reason=str(reason)):
-                self._progress.console.print(f"waits for a worker again: {reason}")
+                self._progress.console.print(Text(f"waits for a worker again: {reason}"))
             case Stopping():
                 self._progress.console.print("ends early and keeps the best so far")
-            case Waiting() | Started() | Finished():
+            case Finished():
+                self._progress.update(self._whole, told="")
+            case Waiting() | Started():
                 pass
 
     def _advance(self, progress: SearchProgressAnswer) -> None:
+        left = "" if progress.eta_s is None else f"{duration_text(progress.eta_s)} left"
+        self._progress.update(self._whole, completed=progress.fraction, told=left)
         if progress.steps not in self._tasks:
             return
         share = min(1.0, progress.evaluations / self._budget)
@@ -69,12 +75,10 @@ class Bars:
 
 
 def progress_text(progress: SearchProgressAnswer) -> str:
-    """What it is at, its loss and the time that remains."""
+    """What a step count is at, and its loss."""
     parts = [progress.stage]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4g}")
-    if progress.eta_s is not None:
-        parts.append(f"{duration_text(progress.eta_s)} left")
     return ", ".join(parts)
 
 
@@ -100,7 +104,7 @@ def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
             ",".join(map(str, job.spec.steps)),
             f"{job.spec.guidance_scale:g}",
             job.spec.method.value,
-            job.error or (f"{job.progress.fraction:.0%}" if not job.is_finished else ""),
+            Text(job.error or (f"{job.progress.fraction:.0%}" if not job.is_finished else "")),
             f"{job.created_at:%Y-%m-%d %H:%M}",
         )
     return table

@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from search_jobs.queue import SearchQueue
-from search_jobs.spec import JobState, Progress, SearchJob
+from search_jobs.spec import TERMINAL, JobState, Progress, SearchJob
 from solver_store.errors import StoreError
 
 from ..metrics import UNKNOWN, steps_label
@@ -76,10 +76,11 @@ class SearchGauges(Collector):
         return family
 
     def _ended(self) -> dict[tuple[str, str], float]:
-        """By model and how it ended; of several searches the newest."""
+        """By model and how it ended; of several searches the one that ended last."""
         return {
             (self._model(job), job.state.value): (job.finished_at - job.started_at).total_seconds()
-            for job in reversed(self._queue.jobs())
+            for state in sorted(TERMINAL)
+            for job in reversed(self._queue.ended(state))
             if job.started_at is not None and job.finished_at is not None
         }
 

@@ -22,6 +22,7 @@ def outcome(
     shade: float = 0.5,
     promotions: tuple[Promotion, ...] = (),
     table: SolverTable | None = None,
+    decision: str = "It is better.",
 ) -> StepOutcome:
     target = Target(MODEL, GUIDANCE)
     return StepOutcome(
@@ -32,7 +33,7 @@ def outcome(
         source={"kind": "test"},
         evidence=[evidence(steps=steps, guidance_scale=GUIDANCE)],
         promotions=promotions,
-        decision="It is better.",
+        decision=decision,
     )
 
 

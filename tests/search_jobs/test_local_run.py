@@ -70,6 +70,20 @@ def test_what_is_found_is_published_and_told(
     assert list((home / "searches").iterdir()) == []
 
 
+def test_the_decision_is_printed_as_it_is(
+    home: Path, searching: Callable[[Search], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    decision = "[b] see [/tmp/x]"
+
+    def find(control: Control, resources: SearchResources) -> None:
+        for steps in (2, 3):
+            control.publish(outcome(steps, decision=decision))
+
+    searching(find)
+    assert run(home) == 0
+    assert decision in capsys.readouterr().out
+
+
 def test_an_interrupted_search_keeps_its_checkpoint_and_goes_on(
     home: Path, searching: Callable[[Search], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,7 +32,7 @@ class Listening:
 
 def step(iteration: int, iterations: int) -> Step:
     evaluations, loss = 100 * iteration, 1.0 / iteration
-    return Step(iteration, iterations, evaluations, loss, loss / 2, 3.0, euler(4))
+    return Step(iteration, iterations, evaluations, loss, loss / 2, euler(4))
 
 
 def test_the_fraction_never_falls_and_ends_at_one() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffusion_core.classic import classical_table
 from diffusion_core.model import load_model
 from diffusion_core.select import SolverSelector
 from search_jobs.control import StepOutcome
@@ -14,6 +15,7 @@ from search_jobs.publishing import publish_outcome
 from search_jobs.run import SearchResources, run_spec
 from search_jobs.spec import Method, Objective, Progress, Promote, SearchSpec, StepResult
 from solver_store.importing import import_published
+from solver_store.records import Target
 from solver_store.store import SolverStore
 from tests.fakes import write_tiny_model
 
@@ -82,6 +84,20 @@ def test_a_search_ends_in_the_version_that_auto_serves(resources: SearchResource
     errors = {rival["name"]: rival["metrics"]["endpoint_rmse"] for rival in rivals}
     assert evidence.metrics["endpoint_rmse"] < min(errors.values())
     assert {"ab2"} < errors.keys()
+
+
+def test_a_target_that_has_a_name_already_keeps_it(resources: SearchResources) -> None:
+    store, target = resources.store, Target("tiny", 1.0)
+    imported = classical_table("euler", "rectified-flow", 3)
+    store.publish("mine-3", imported, source={"kind": "imported"}, target=target)
+    store.promote("mine-3", "champion", 1, expected=None, by="somebody")
+    control = Direct(store)
+    run_spec(SPEC, resources, control)
+    result = control.results[3]
+    assert (result.solver.name, result.solver.version) == ("mine-3", 2)
+    assert result.promoted == ("champion", "faithful"), result.decision
+    assert store.aliases("mine-3") == {"champion": 2, "faithful": 2}
+    assert target.solver_name(3) not in [summary.name for summary in store.solvers()]
 
 
 def test_what_the_job_has_published_already_is_not_searched_again(

@@ -1,14 +1,18 @@
 """What a worker does for a job while that has a process, beside its main thread."""
 
+import errno
+import logging
 import threading
 from pathlib import Path
 from typing import cast
 
 import pytest
+from rq.worker import Worker
 from sqlalchemy import delete
 
 from search_jobs import worker as worker_module
 from search_jobs.broker import Broker
+from search_jobs.errors import BrokerUnavailable
 from search_jobs.job_store import JobStore
 from search_jobs.queue import SearchQueue
 from search_jobs.spec import JobState
@@ -40,6 +44,19 @@ class Telling(JobStore):
     def keep(self, job_id: str, holder: str) -> None:
         super().keep(job_id, holder)
         self.kept.set()
+
+
+class Failing(Broker):
+    """A broker whose server does not start any more, for this reason."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__("unix:///nowhere")
+        self.reason = reason
+        self.num_attempts = 0
+
+    def tend(self) -> None:
+        self.num_attempts += 1
+        raise self.reason
 
 
 class Standing:
@@ -88,6 +105,32 @@ def test_the_lease_is_kept_while_the_process_is_silent(
         assert jobs.kept.wait(10)
         assert jobs.claim(job.id, "other") is None
     watch.stop()
+
+
+@pytest.mark.parametrize(
+    "reason", [BrokerUnavailable("it fails"), OSError(errno.ENOSPC, "No space left on device")]
+)
+def test_a_redis_that_does_not_start_is_logged_once_and_the_worker_beats_on(
+    reason: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Worker, "heartbeat", lambda worker, timeout, pipeline: None)
+    monkeypatch.setattr(worker_module, "BROKER_PAUSE_S", 0.0)
+    worker = SearchWorker.__new__(SearchWorker)  # its start asks Redis
+    worker.broker = broker = Failing(reason)
+    with caplog.at_level(logging.WARNING):
+        worker.heartbeat()
+        worker.heartbeat()
+    assert broker.num_attempts == 2
+    assert caplog.messages == [f"no further search can be taken: {reason}"]
+
+
+def test_between_two_attempts_to_start_redis_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "heartbeat", lambda worker, timeout, pipeline: None)
+    worker = SearchWorker.__new__(SearchWorker)
+    worker.broker = broker = Failing(BrokerUnavailable("it fails"))
+    worker.heartbeat()
+    worker.heartbeat()
+    assert broker.num_attempts == 1
 
 
 def test_a_worker_that_is_told_to_stop_before_its_job_has_a_process_ends_as_soon(

@@ -12,6 +12,7 @@ from service.client import (
     Done,
     Lost,
     Made,
+    NoDefault,
     Order,
     ProblemError,
     Queued,
@@ -126,6 +127,18 @@ def test_an_answer_of_something_else_is_told_as_it_is() -> None:
     ):
         client.models()
     assert caught.value.status == 502
+
+
+def test_a_server_whose_default_model_is_gone_asks_for_a_name() -> None:
+    def nothing_at_hand(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"models": []})
+
+    transport = httpx.MockTransport(nothing_at_hand)
+    with (
+        Client("http://server", transport=transport) as client,
+        pytest.raises(NoDefault, match="http://server: none of its models is the default"),
+    ):
+        client.model()
 
 
 def test_the_client_needs_no_torch() -> None:

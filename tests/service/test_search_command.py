@@ -110,6 +110,14 @@ def test_a_search_that_fails_is_a_failure_with_its_reason(capsys: Output, worker
     assert re.fullmatch(r"fewstep: search \S+ failed: the loss is NaN", last)
 
 
+def test_a_reason_is_listed_as_it_is(capsys: Output, worker: Worker, client: Client) -> None:
+    reason = "[enforce fail at alloc.cpp:1] no room for [/tmp/foo] :warning:"
+    job = client.search(Search(steps=7, guidance_scale=6.5))
+    worker.jobs.finish(worker.claim(job.id), JobState.FAILED, reason)
+    assert main(["jobs", "list"]) == 0
+    assert reason in capsys.readouterr().out
+
+
 def test_a_finished_search_can_be_followed(capsys: Output, worker: Worker, client: Client) -> None:
     job = client.search(Search(steps=6, guidance_scale=6.5))
     finish(worker, job.id)
@@ -176,7 +184,9 @@ def test_wrong_use_is_told_with_status_2(arguments: list[str], told: str, capsys
     assert told in error
 
 
-def test_bars_show_share_loss_and_remaining_time(client: Client, worker: Worker) -> None:
+def test_bars_show_each_loss_and_the_time_that_remains_in_all(
+    client: Client, worker: Worker
+) -> None:
     job = client.search(Search(steps=[5, 6], guidance_scale=7.5))
     finish(worker, job.id)
     events = list(client.follow(job.id))
@@ -189,7 +199,9 @@ def test_bars_show_share_loss_and_remaining_time(client: Client, worker: Worker)
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
 
     half = events.index(next(event for event in events if isinstance(event, Progressed))) + 1
-    assert re.search(r"5 steps .* 50% search, loss 0\.25, 50 s left", shown(half))
+    assert re.search(r"5 steps .* 50% search, loss 0\.25 *\n", shown(half))
+    assert re.search(r"in all .* 50% 50 s left", shown(half))
+    assert "left" not in shown(len(events)).splitlines()[-1]
     assert re.search(r"5 steps .* 100% tiny-g7\.5-5/1, faithful", shown(len(events)))
     assert re.search(r"6 steps .* 0% waiting", shown(len(events)))
 

@@ -102,6 +102,14 @@ def test_a_name_may_gain_its_target_later(store: SolverStore) -> None:
     assert store.solvers()[0].target == GLYPHS
 
 
+def test_a_target_is_found_by_the_name_that_was_given_to_it(store: SolverStore) -> None:
+    assert store.name_of(GLYPHS, 2) == "glyphs-g1.5-2"
+    store.publish("mine", euler(nfe=2), source=SOURCE, target=GLYPHS)
+    assert store.name_of(GLYPHS, 2) == "mine"
+    assert store.name_of(GLYPHS, 3) == "glyphs-g1.5-3"
+    assert store.name_of(Target(GLYPHS.model, 2.0), 2) == "glyphs-g2-2"
+
+
 @pytest.mark.parametrize(
     "source", [{"loss": float("nan")}, {"a": object()}, {"a": "\ud800"}, {"a": "x" * (1 << 20)}]
 )

@@ -41,6 +41,10 @@ def test_a_number_of_samples_makes_a_plan(num_samples: int) -> None:
     assert plan.screening().num_samples <= num_samples
 
 
+def test_the_usual_number_of_samples_makes_the_usual_plan() -> None:
+    assert EvaluationPlan.of_samples(EvaluationPlan.num_samples) == EvaluationPlan()
+
+
 @pytest.mark.parametrize(("count", "num_classes"), [(720, 36), (180, 36), (41, 4), (2000, 1000)])
 def test_groups_are_of_one_size(count: int, num_classes: int) -> None:
     sizes = torch.bincount(groups_of(count, num_classes), minlength=NUM_GROUPS)

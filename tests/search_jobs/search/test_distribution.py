@@ -1,5 +1,6 @@
 """Searches for features like those of real images."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from search_jobs.search.objectives import Batches, DistributionObjective, Endpoi
 from search_jobs.search.shard import Shard
 from search_jobs.spec import Objective
 from tests.search_jobs.search.toys import (
+    SHAPE,
     critic,
     exact_ends,
     features,
@@ -32,6 +34,15 @@ def objective(batch_size: int, memory: int, weight: float = 0.0) -> Distribution
     batches = Batches(batch_size, 0, Shard.current())
     endpoint = EndpointObjective(problem, batches, exact_ends(noise), 0)
     return DistributionObjective(endpoint, critic(), memory, weight=weight)
+
+
+def objective_elsewhere() -> DistributionObjective:
+    """On a device of shapes without numbers, which mixes with the CPU no more than a GPU does."""
+    shapes = torch.device("meta")
+    problem = gaussian_problem(network=lambda x, time, label: -x, device=shapes)
+    ends = torch.empty(NUM_ENDS, *SHAPE, device=shapes)
+    endpoint = EndpointObjective(problem, Batches(8, 0, Shard.current()), ends, 0)
+    return DistributionObjective(endpoint, critic(), memory=32)
 
 
 def euler(steps: int) -> Coefficients:
@@ -64,6 +75,22 @@ def test_a_small_batch_estimates_moments_best_from_differences() -> None:
         seeds = small.batches.among(NUM_ENDS, iteration)
         without.append(rows[seeds].mean(dim=0) - rows.mean(dim=0))
     assert torch.stack(with_ends).norm() < torch.stack(without).norm() / 2
+
+
+def test_the_running_means_lie_where_the_samples_do() -> None:
+    aim = objective_elsewhere()
+    aim.prepare(euler(4))
+    assert {buffer.device.type for buffer in aim.frechet.buffers()} == {"meta"}
+
+
+def test_nothing_but_the_figure_itself_leaves_the_device() -> None:
+    aim = objective_elsewhere()
+    for figure in (
+        lambda: aim.trial(euler(4)),
+        lambda: aim.loss(euler(4), aim.problem.network, 0),
+    ):
+        with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta"):
+            figure()
 
 
 def test_the_weight_pulls_towards_the_ends() -> None:
