@@ -58,7 +58,7 @@ def _home(name: str, steps: int) -> Home:
     shipped = (ShippedSolver.read(file) for file in (folder.path / SHIPPED_SOLVERS).glob("*.json"))
     target = Target(name, subject.problem.guidance_scale)
     [table] = [s.table for s in shipped if s.target == target and s.table.nfe == steps]
-    return Home(subject, Contender(target.solver_name(steps), table))
+    return Home(subject, folder.card.default_solver, Contender(target.solver_name(steps), table))
 
 
 def _readings(options: argparse.Namespace) -> list[Result]:

@@ -18,11 +18,11 @@ METRICS = (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE)
 
 
 def transfer(homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Path) -> Result:
-    """Every table on every network, with the best of all others beside them."""
+    """Every table on every network, with the best other beside them."""
     figures: dict[str, float] = {}
     samples = {}
     for home in homes:
-        rivals = others(home, steps)
+        rivals = others(home, steps, plan, cache)
         found = measured(home, [*(h.searched for h in homes), *rivals], plan, cache)
         own = found[home.searched.name]
         for metric in METRICS:
