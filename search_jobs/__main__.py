@@ -21,6 +21,7 @@ from diffusion_core.settings import add_flags, given_flags, variable
 from solver_store.errors import StoreError
 
 from .errors import SearchError
+from .priority import yield_to_others
 from .settings import WorkerSettings, read_worker_settings
 
 
@@ -89,6 +90,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _perform(arguments: argparse.Namespace) -> int:
     log_to_stderr()
+    yield_to_others()
     from .job import perform
 
     perform(arguments.job_id, arguments.worker)

@@ -12,7 +12,6 @@ from .job_control import JobControl
 from .job_store import JobStore
 from .job_writes import Claim
 from .patience import open_patiently, patiently
-from .priority import yield_to_others
 from .settings import WorkerSettings, read_worker_settings
 from .spec import JobState, Progress
 
@@ -24,7 +23,6 @@ def perform(job_id: str, holder: str) -> None:
 
     holder names the worker that this process belongs to.
     """
-    yield_to_others()
     settings = read_worker_settings()
     with closing(open_patiently(settings.database)) as store:
         jobs = JobStore(store.database)

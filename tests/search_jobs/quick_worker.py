@@ -4,6 +4,7 @@ import sys
 
 from search_jobs import job as job_module
 from search_jobs.__main__ import log_to_stderr
+from search_jobs.__main__ import main as search_jobs_main
 from search_jobs.running import run_worker
 from search_jobs.settings import read_worker_settings
 from search_jobs.worker import SearchWorker
@@ -15,13 +16,11 @@ class QuickWorker(SearchWorker):
 
 
 def main(arguments: list[str]) -> int:
-    log_to_stderr()
     if not arguments:
+        log_to_stderr()
         return 0 if run_worker(read_worker_settings(), QuickWorker) else 1
-    holder, job_id = arguments
     job_module.search = quick_search
-    job_module.perform(job_id, holder)
-    return 0
+    return search_jobs_main(["perform", *arguments])
 
 
 if __name__ == "__main__":
