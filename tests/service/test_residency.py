@@ -241,7 +241,7 @@ def test_a_server_starts_without_a_model_that_nobody_named_and_whose_forward_has
     write_tiny_model(tmp_path / "models", "first")
     no_forward_of(monkeypatch, "glyphs")
     with start_server(home=tmp_path, models=(), max_rows=None) as live:
-        assert residents(live) == ["first", "glyphs-dcn", "glyphs-ddpm"]
+        assert residents(live) == ["glyphs-dcn", "glyphs-ddpm", "first"]
         assert "glyphs" not in live.services.fid_proxy.watched_models
 
 
