@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def _siblings(options: argparse.Namespace) -> list[Result]:
     return [
         compare(_home(name, steps), steps, _plan(options), CACHE)
-        for name in (*FLOW_MODELS, VP_MODEL)
+        for name in options.models
         for steps in options.steps
     ]
 
@@ -102,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench models", description=__doc__)
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--steps", type=_integers, default=[6, 10], metavar="N,…")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=(*FLOW_MODELS, VP_MODEL),
+        default=[*FLOW_MODELS, VP_MODEL],
+        help="of `siblings` (all)",
+    )
     parser.add_argument("--samples", type=int, default=720, help="of each table (720)")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
