@@ -1,9 +1,12 @@
 """A model's folder in the data folder: added whole, or not at all."""
 
+import fcntl
 import hashlib
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from ..decoder import SD_LINEAR, VAE, load_vae
 from ..errors import ModelExists, ModelInvalid, ModelNotFound
 from ..families import Family
 from ..files import write_atomically
+from ..folders import BUNDLED_MODELS
 from ..model import CARD_FILE, ModelFolder, check_fit
 from . import diffusers
 from .checkpoint import read_checkpoint
@@ -52,14 +56,14 @@ def add_model(models: Path, addition: Addition, tell: Tell = lambda stage: None)
     """
     _check_name(addition.name)
     target = models / addition.name
-    if target.exists():
-        raise ModelExists(f"there is a model {addition.name!r} already: {target}")
+    for known in (target, BUNDLED_MODELS / addition.name):
+        if known.exists():
+            raise ModelExists(f"there is a model {addition.name!r} already: {known}")
+    if addition.vae is not None:
+        load_vae(addition.vae)  # a wrong one is refused before minutes of reading
     tell(f"reading {addition.checkpoint}")
     architecture, weights = _fitting(addition)
-    unfinished = models.parent / UNFINISHED / addition.name
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
+    with _alone_in(models.parent / UNFINISHED / addition.name) as unfinished:
         tell("writing the weights")
         _save(weights, unfinished / WEIGHTS_FILE)
         vae = addition.vae_folder
@@ -71,8 +75,6 @@ def add_model(models: Path, addition: Addition, tell: Tell = lambda stage: None)
         write_atomically(card.model_dump_json(indent=2).encode() + b"\n", unfinished / CARD_FILE)
         models.mkdir(exist_ok=True)
         unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return ModelFolder.read(target)
 
 
@@ -82,11 +84,43 @@ def remove_model(models: Path, name: str) -> None:
     if not (folder / CARD_FILE).is_file():
         raise ModelNotFound(f"no model {name!r} in {models}")
     # First out of its place: a server that looks meanwhile finds all of it or nothing.
-    unfinished = models.parent / UNFINISHED / name
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(unfinished)
-    shutil.rmtree(unfinished)
+    removed = models.parent / UNFINISHED / f".removed-{name}"
+    shutil.rmtree(removed, ignore_errors=True)
+    removed.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(removed)
+    shutil.rmtree(removed)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[Path]:
+    """An empty folder of this process' own, removed where the work in it fails.
+
+    What a killed process has left there is cleared; one that is at work is not disturbed.
+    Raises ModelExists.
+    """
+    descriptor = _claim(folder)
+    try:
+        for left in folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _claim(folder: Path) -> int:
+    """A descriptor of the folder, locked as long as it is open. Raises ModelExists."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    with suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been renamed into its place since it was opened.
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    os.close(descriptor)
+    raise ModelExists(f"{folder.name!r} is being added by another process")
 
 
 def _check_name(name: str) -> None:

@@ -104,7 +104,7 @@ function plainCell(model, guidance, steps) {
   const serving = automatic(model, steps, guidance);
   const href = link(["searches"], { model: model.name, steps, guidance });
   const name = serving?.name.replace(new RegExp(`-${steps}$`), "") ?? "best known";
-  const rest = h("span.unseen", ` a better solver for ${steps} steps of ${model.name}`);
+  const rest = h("span.unseen", ` a better solver for ${steps === 1 ? "1 step" : `${steps} steps`} of ${model.name}`);
   return h("td.plain", h("a", { href }, h("small", name), h("small", "search", rest)));
 }
 

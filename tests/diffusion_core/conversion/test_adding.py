@@ -153,6 +153,42 @@ def test_a_name_that_no_card_can_have_is_refused_before_anything_is_read(
     assert not models.exists()
 
 
+def test_the_name_of_a_bundled_model_is_refused(models, tmp_path) -> None:
+    addition = Addition(small("sit-xl-2-256"), tmp_path / "none.pt", "glyphs")
+    with pytest.raises(ModelExists, match="glyphs"):
+        add_model(models, addition)
+
+
+def test_a_name_that_is_just_being_added_is_refused_and_the_other_goes_on(models, tmp_path) -> None:
+    torch.save(trained(small("sit-xl-2-256").architecture).state_dict(), tmp_path / "file.pt")
+    addition = Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine")
+
+    def meanwhile(stage: str) -> None:
+        if stage == "noting the digest":
+            with pytest.raises(ModelExists, match="being added"):
+                add_model(models, addition)
+
+    folder = add_model(models, addition, meanwhile)
+    assert load_model(folder, CPU).digest == folder.card.weights_sha256
+
+
+def test_what_a_killed_process_left_is_cleared(models, tmp_path) -> None:
+    torch.save(trained(small("sit-xl-2-256").architecture).state_dict(), tmp_path / "file.pt")
+    left = models.parent / "unfinished" / "mine" / "vae"
+    left.mkdir(parents=True)
+    (left / "half").write_text("")
+    folder = add_model(models, Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    assert not (folder.path / "vae").exists()
+    assert list((models.parent / "unfinished").iterdir()) == []
+
+
+def test_a_wrong_autoencoder_is_refused_before_the_checkpoint_is_read(models, tmp_path) -> None:
+    nowhere = tmp_path / "nowhere"
+    addition = Addition(small("sit-xl-2-256"), tmp_path / "none.pt", "mine", nowhere)
+    with pytest.raises(ModelInvalid, match=r"nowhere: no config\.json"):
+        add_model(models, addition)
+
+
 def test_a_model_is_removed_whole(models, tmp_path) -> None:
     torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
     folder = add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
