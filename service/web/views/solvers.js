@@ -6,6 +6,7 @@ import { bestClassical, deciding, latest } from "../evidence.js";
 import { decimals, figure, moment, percent, plain, solverName } from "../format.js";
 import { automatic, getModels } from "../models.js";
 import { link } from "../router.js";
+import { stepsOf } from "../searching/words.js";
 import { dataTable, scrolling } from "../tables.js";
 
 const STEPS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20];
@@ -104,7 +105,8 @@ function plainCell(model, guidance, steps) {
   const serving = automatic(model, steps, guidance);
   const href = link(["searches"], { model: model.name, steps, guidance });
   const name = serving?.name.replace(new RegExp(`-${steps}$`), "") ?? "best known";
-  const rest = h("span.unseen", ` a better solver for ${steps === 1 ? "1 step" : `${steps} steps`} of ${model.name}`);
+  const wanted = `a better solver for ${stepsOf({ steps: [steps] })} of ${model.name}`;
+  const rest = h("span.unseen", ` ${wanted}`);
   return h("td.plain", h("a", { href }, h("small", name), h("small", "search", rest)));
 }
 
