@@ -15,12 +15,16 @@ from .evaluate import (
     Measurement,
     Meter,
     Subject,
+    classical_contenders,
     evaluate,
     evidence_of,
+    most_evaluations,
 )
 from .promotion import Decision, decide_champion, decide_faithful
 from .rivals import Rivals, Standing, best_classical, find_rivals
 from .spec import Promote
+
+NUM_CONTENDERS = 5  # as a rule: what was found, what is served, classical solvers
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,12 @@ def assess(
     meter = meter or Meter()
     steps, guidance_scale = table.nfe, subject.problem.guidance_scale
     standing = Standing.of(store, Target(subject.name, guidance_scale), steps)
+    meter.foresee(_foreseen(subject, plan, steps))
     classical = best_classical(subject, card.default_solver, steps, plan, cache, meter)
     rivals = find_rivals(store, card, standing, classical, steps, guidance_scale)
     contenders = [Contender("what was found", table), *rivals.contenders]
     evaluation = evaluate(subject, contenders, plan, cache, meter)
+    meter.finish(contenders[-1].name)
     candidate, *others = evaluation.measurements
     decisions = _decide(candidate, rivals, others)
     details: dict[str, JSON] = {
@@ -71,6 +77,14 @@ def assess(
         promotions=_promotions(decisions, standing, promote),
         decision=_told(decisions, promote),
     )
+
+
+def _foreseen(subject: Subject, plan: EvaluationPlan, steps: int) -> int:
+    """About how many network rows: screening, the converged solutions, and the contenders."""
+    everyone = classical_contenders(subject.problem.kind, steps, with_uniform_lambda=True)
+    samples = plan.screening().num_samples * len(everyone) + plan.num_samples * NUM_CONTENDERS
+    evaluations = samples * steps + most_evaluations(plan.num_endpoints)
+    return evaluations * subject.rows_per_sample
 
 
 def _decide(

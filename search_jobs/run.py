@@ -23,8 +23,6 @@ from .reporting import Reporter
 from .search import Descended, Shard, Step, search
 from .spec import Objective, SearchSpec, StepResult
 
-USUAL_CONTENDERS = 6  # measured in full, with the screening and the converged solutions
-
 
 @dataclass(frozen=True)
 class SearchResources:
@@ -165,10 +163,7 @@ class StepRun:
         return self._control.should_stop()
 
     def _evaluating(self, done: int, of: int, what: str) -> None:
-        """What there is to measure is found out on the way: `of` grows."""
-        rows = self.steps * self._subject.rows_per_sample
-        expected = USUAL_CONTENDERS * self._plan.num_samples * rows
-        self._reporter.evaluating(self.steps, done, max(of, expected))
+        self._reporter.evaluating(self.steps, done, of)
 
     def _outcome(self, found: Descended, assessment: Assessment) -> StepOutcome:
         return StepOutcome(

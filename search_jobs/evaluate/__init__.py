@@ -21,7 +21,7 @@ from .evidence import evidence_of
 from .measurement import Measurement, Metric
 from .meter import Meter, Tell
 from .plan import EVALUATION_SEEDS_FROM, EvaluationPlan
-from .reference import Converged, Reference
+from .reference import Converged, Reference, most_evaluations
 from .subject import Subject
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "evaluate",
     "evidence_of",
     "fits",
+    "most_evaluations",
     "published_contenders",
     "stored_contenders",
 ]

@@ -118,6 +118,13 @@ class Reference:
         return num_samples * steps * self._subject.rows_per_sample
 
 
+def most_evaluations(num_endpoints: int) -> int:
+    """How many it takes where nothing is known: the step counts tried, and the last of them."""
+    tried = {count for steps in LADDER for count in (steps, 2 * steps)}
+    blocks = math.ceil(num_endpoints / BLOCK)
+    return NUM_PROBES * sum(tried) + blocks * BLOCK * LADDER[-1]
+
+
 def _read(path: Path) -> Tensor | None:
     """None where there is no such file, or a damaged one: it is computed again."""
     try:

@@ -103,6 +103,19 @@ def test_the_best_classical_solvers_are_the_nearest_to_the_converged_solution(
     assert not names & {"euler", "ddim", "heun"}
 
 
+def test_what_is_left_is_known_before_the_rivals_are(subject, model, store, tmp_path) -> None:
+    told: list[tuple[int, int, str]] = []
+    table = classical_table("ab3", "rectified-flow", STEPS)
+    plan = EvaluationPlan(num_samples=240, num_endpoints=40)
+    meter = Meter(lambda *report: told.append(report))
+    assess(subject, model.card, store, table, plan, cache=tmp_path, meter=meter)
+    totals = [total for _, total, _ in told[:-1]]
+    assert totals == [totals[0]] * len(totals)
+    before = max(done / total for done, total, what in told if what == "deis-3-lambda")
+    assert before < 0.5 < told[-2][0] / totals[-1] <= 1
+    assert told[-1][0] == told[-1][1], "it ends at 100 %"
+
+
 @pytest.fixture
 def assessed(subject, model, store, cache):
     def run(table: SolverTable, promote: Promote = Promote.IF_BETTER) -> Assessment:

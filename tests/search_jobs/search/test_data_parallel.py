@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from diffusion_core.quality import FeatureStatistics
+from search_jobs.distributed import leave
 from search_jobs.errors import SearchRefused
 from search_jobs.search import Critic, Recipe, Step, search
 from search_jobs.search.objectives import Batches, DistributionObjective, EndpointObjective
@@ -71,7 +72,7 @@ def work(rank: int, size: int, folder: str) -> None:
     stopped = find(checkpoint=checkpoint, watch=lambda step: is_stopped(step, rank))
     assert stopped.iterations == STOPPED_AT
     save_file(as_tensors(find(checkpoint=checkpoint).table), f"{folder}/resumed-{rank}")
-    torch.distributed.destroy_process_group()
+    leave()
 
 
 def never_asked(x: Tensor, time: Tensor, class_label: Tensor, /) -> Tensor:
