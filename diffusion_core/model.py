@@ -16,6 +16,7 @@ from .card import ModelCard
 from .decoder import Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, in_words
+from .networks.blank import blank
 from .tensors import load_tensors, num_elements
 
 CARD_FILE = "card.json"
@@ -48,8 +49,8 @@ class ModelFolder:
     def num_bytes(self, dtype: torch.dtype) -> int:
         """What the network and its autoencoder take on a device, in whatever type they are stored.
 
-        A damaged file is taken for float32: it is loading that refuses it. Raises ModelInvalid
-        where a file is missing.
+        A damaged file is taken for float32, a missing one for nothing: it is loading that refuses
+        them.
         """
         files = [self.path / self.card.weights]
         if self.card.vae is not None:
@@ -90,7 +91,7 @@ def load_model(
     """
     card = folder.card
     _check_room(folder, device, dtype)
-    with torch.device("meta"):  # sizes without memory: all numbers come from the file
+    with blank():
         network = card.architecture.build()
     path = folder.path / card.weights
     weights = load_tensors(path)
@@ -110,10 +111,7 @@ def _num_elements(path: Path) -> int:
     try:
         return num_elements(path)
     except ModelInvalid:
-        try:
-            return path.stat().st_size // torch.float32.itemsize
-        except OSError as error:
-            raise ModelInvalid(f"{path}: {error.strerror}") from error
+        return path.stat().st_size // torch.float32.itemsize if path.exists() else 0
 
 
 def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:

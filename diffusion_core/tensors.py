@@ -10,12 +10,15 @@ from torch import Tensor
 
 from .errors import ModelInvalid
 
+# torch says RuntimeError where the system does not map so large a file.
+UNREADABLE = (OSError, RuntimeError, SafetensorError, struct.error)
+
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file. Raises ModelInvalid."""
     try:
         return load_file(path)
-    except (OSError, SafetensorError, struct.error) as error:
+    except UNREADABLE as error:
         raise ModelInvalid(f"{path}: {error}") from error
 
 
@@ -28,5 +31,5 @@ def num_elements(path: Path) -> int:
         with safe_open(path, framework="pt") as file:
             names = file.keys()
             return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-    except (OSError, SafetensorError, struct.error) as error:
+    except UNREADABLE as error:
         raise ModelInvalid(f"{path}: {error}") from error

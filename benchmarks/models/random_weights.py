@@ -4,11 +4,12 @@ import torch
 from torch import nn
 
 from diffusion_core.families import Family
+from diffusion_core.networks.blank import blank
 
 
 def random_network(family: Family, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """A family's network, frozen, never held in another dtype than this."""
-    with torch.device("meta"):
+    with blank():
         network = family.architecture.build()
     network = network.to(dtype).to_empty(device=device).eval().requires_grad_(False)
     randomise(network)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..conversion.checkpoint import read_checkpoint
 from ..model import check_fit
+from ..networks.blank import blank
 from ..networks.inception import InceptionFeatures, InceptionV3
 
 _COUNT = "num_batches_tracked"  # torch's own, which a port of the graph's numbers may lack
@@ -18,7 +19,7 @@ def load_inception(path: Path, device: torch.device) -> InceptionV3:
 
     Raises ModelInvalid where the file is missing, damaged or holds something else.
     """
-    with torch.device("meta"):  # sizes without memory: all numbers come from the file
+    with blank():
         network = InceptionV3()
     weights = _without_counts(read_checkpoint(path, ()))
     check_fit(str(path), _without_counts(network.state_dict()), weights)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from ..families import Family
 from ..files import write_atomically
 from ..folders import BUNDLED_MODELS
 from ..model import CARD_FILE, ModelFolder, check_fit
+from ..networks.blank import blank
 from . import diffusers
 from .checkpoint import read_checkpoint
 
@@ -52,24 +54,23 @@ def add_model(models: Path, addition: Addition, tell: Tell = lambda stage: None)
 
     tell  is called as each stage begins
 
-    Raises ModelExists, ModelInvalid.
+    Raises ModelExists, ModelInvalid, and OSError where the disk is full.
     """
     _check_name(addition.name)
     target = models / addition.name
     for known in (target, BUNDLED_MODELS / addition.name):
         if known.exists():
             raise ModelExists(f"there is a model {addition.name!r} already: {known}")
-    if addition.vae is not None:
-        load_vae(addition.vae)  # a wrong one is refused before minutes of reading
+    # A wrong autoencoder is refused here, before minutes of reading.
+    vae = None if addition.vae_folder is None else load_vae(addition.vae_folder)
     tell(f"reading {addition.checkpoint}")
     architecture, weights = _fitting(addition)
-    with _alone_in(models.parent / UNFINISHED / addition.name) as unfinished:
+    with _alone_in(models.parent / UNFINISHED / addition.name) as unfinished, _disk_may_be_full():
         tell("writing the weights")
         _save(weights, unfinished / WEIGHTS_FILE)
-        vae = addition.vae_folder
         if vae is not None:
-            tell(f"copying the autoencoder {vae}")
-            load_vae(vae).save_pretrained(unfinished / VAE_FOLDER)
+            tell(f"writing the autoencoder of {addition.vae_folder}")
+            vae.save_pretrained(unfinished / VAE_FOLDER)
         tell("noting the digest")
         card = _card(addition, architecture, unfinished / WEIGHTS_FILE)
         write_atomically(card.model_dump_json(indent=2).encode() + b"\n", unfinished / CARD_FILE)
@@ -89,6 +90,15 @@ def remove_model(models: Path, name: str) -> None:
     removed.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(removed)
     shutil.rmtree(removed)
+
+
+@contextmanager
+def _disk_may_be_full() -> Iterator[None]:
+    """Raises OSError, which safetensors says in its own way."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"the model is not added: {error}") from error
 
 
 @contextmanager
@@ -161,7 +171,7 @@ def _fitting(addition: Addition) -> tuple[Architecture, dict[str, Tensor]]:
     else:
         weights = read_checkpoint(path, _parameter_names(architecture))
     architecture = _with_output_of(architecture, weights)
-    with torch.device("meta"):
+    with blank():
         wanted = architecture.build().state_dict()
     check_fit(f"{path} as {family.name}", wanted, weights)
     _check_finite(weights, str(path))
@@ -169,7 +179,7 @@ def _fitting(addition: Addition) -> tuple[Architecture, dict[str, Tensor]]:
 
 
 def _parameter_names(architecture: Architecture) -> list[str]:
-    with torch.device("meta"):
+    with blank():
         return [name for name, _ in architecture.build().named_parameters()]
 
 

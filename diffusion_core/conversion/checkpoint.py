@@ -12,6 +12,7 @@ Source: the loading code of those three repositories.
 """
 
 import argparse
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..errors import ModelInvalid
 from ..tensors import load_tensors
 
 SAFETENSORS = ".safetensors"
-MORE_THAN_NUMBERS = "Weights only load failed"  # what torch says then
+FORBIDDEN = re.compile(r"GLOBAL (\S+)")  # what torch was asked to call
 OF_DATA_PARALLEL = "module."  # what torch's wrapper puts before every name
 
 
@@ -48,10 +49,15 @@ def _load(path: Path) -> object:
         except OSError as error:
             raise ModelInvalid(f"{path}: {error.strerror or error}") from error
         except Exception as error:  # torch's own kinds and those of its parser: there is no root
-            reason = str(error).partition("\n")[0]
-            if reason.startswith(MORE_THAN_NUMBERS):
-                raise ModelInvalid(f"{path}: holds more than numbers: {reason}") from error
-            raise ModelInvalid(f"{path}: truncated, or no torch file ({reason})") from error
+            raise ModelInvalid(f"{path}: {_refusal(str(error))}") from error
+
+
+def _refusal(reason: str) -> str:
+    """In our words: torch's advise to load such a file all the same."""
+    called = FORBIDDEN.search(reason)
+    if called is None:
+        return "truncated, or no torch file of numbers alone"
+    return f"holds more than numbers, it would call {called[1]}; such a file is not read"
 
 
 def _is_zip(path: Path) -> bool:

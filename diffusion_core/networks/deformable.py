@@ -82,7 +82,7 @@ def plain_mixing(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     around = (0, 0, MARGIN, MARGIN, MARGIN, MARGIN)
     padded = F.pad(value.to(dtype).permute(0, 3, 1, 2, 4), around)  # (B, G, H + 4, W + 4, C)
     table = padded.reshape(b * g, -1, c)
-    out: Tensor = SumOfRows.apply(table, index, share)  # type: ignore[no-untyped-call]
+    out: Tensor = SumOfRows.apply(table, index, share)  # type: ignore[no-untyped-call]  # torch's is untyped
     return out.view(b, g, h, w, c).permute(0, 2, 3, 1, 4).to(value.dtype)
 
 

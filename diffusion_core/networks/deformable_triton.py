@@ -15,7 +15,7 @@ TILE = 1024  # sums that one program holds: positions x channels
 
 def fused_mixing(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     """`deformable_mixing`, summed in float32; its gradient is that of the plain one."""
-    return FusedMixing.apply(value, offset, weight)  # type: ignore[no-untyped-call]
+    return FusedMixing.apply(value, offset, weight)  # type: ignore[no-untyped-call]  # torch's is untyped
 
 
 class FusedMixing(torch.autograd.Function):
@@ -39,7 +39,7 @@ def launch(value: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     tile_positions = max(1, TILE // tile_channels)
     out = torch.empty_like(value)
     # Triton launches on the current device, which need not be the tensor's.
-    with torch.cuda.device_of(value):  # type: ignore[no-untyped-call]
+    with torch.cuda.device_of(value):  # type: ignore[no-untyped-call]  # torch's is untyped
         mixing_kernel[triton.cdiv(b * h * w, tile_positions), g](
             value,
             offset,

@@ -154,9 +154,9 @@ class DiTBlock(nn.Module):
 
 def sincos_position_embedding(hidden_size: int, grid: int) -> Tensor:
     """(grid ** 2, hidden_size): half of the channels from the column, half from the row."""
-    quarter = hidden_size // 4
-    omega = MAX_PERIOD ** (-torch.arange(quarter, dtype=torch.float64) / quarter)
-    angles = torch.arange(grid, dtype=torch.float64)[:, None] * omega  # (grid, D / 4)
+    quarter, host = hidden_size // 4, torch.device("cpu")  # a blank network has these numbers too
+    omega = MAX_PERIOD ** (-torch.arange(quarter, dtype=torch.float64, device=host) / quarter)
+    angles = torch.arange(grid, dtype=torch.float64, device=host)[:, None] * omega  # (grid, D / 4)
     axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid, D / 2)
     columns = axis.repeat(grid, 1)
     rows = axis.repeat_interleave(grid, dim=0)

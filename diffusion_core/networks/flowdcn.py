@@ -187,5 +187,7 @@ def grid_offsets() -> Tensor:
 
 def initial_scales(num_groups: int) -> Tensor:
     """(G,): numbers whose sigmoids are 1/G, 2/G, … 1, less what keeps the last one finite."""
-    fractions = torch.arange(1, num_groups + 1, dtype=torch.float64) / num_groups
+    # By name on the host: a blank network has these few numbers too.
+    numbers = torch.arange(1, num_groups + 1, dtype=torch.float64, device="cpu")
+    fractions = numbers / num_groups
     return torch.logit(fractions - 1e-4).float()

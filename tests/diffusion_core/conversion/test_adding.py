@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from diffusers import AutoencoderKL, DiTTransformer2DModel
+from safetensors import SafetensorError
 
 from diffusion_core.conversion import Addition, add_model, remove_model
 from diffusion_core.errors import ModelExists, ModelInvalid, ModelNotFound
@@ -120,12 +121,19 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(models, tmp_path, edit,
     assert not models.exists()
 
 
-def test_a_disk_that_fills_up_leaves_nothing(models, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_disk_that_fills_up_leaves_nothing(models, tmp_path, monkeypatch, error) -> None:
     torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
 
     def full(weights, path) -> None:
         path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("diffusion_core.conversion.adding.save_file", full)
     with pytest.raises(OSError, match="No space left"):

@@ -82,14 +82,17 @@ def test_dit_equals_the_corrected_diffusers_network(dit: DiT, time: float) -> No
 
 
 def test_stock_diffusers_is_no_oracle_at_large_times(dit: DiT) -> None:
-    """Measured so that nobody takes it for one: the timestep frequencies differ."""
+    """Measured so that nobody takes it for one: the timestep frequencies differ.
+
+    On this network it is off by 1 % at time 10, 10 % at 100, 77 % at 999, and equal at 0.
+    """
     x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     times, labels = torch.full((3,), 999.0), torch.tensor([0, 7, 1000])
     stock = diffusers_twin(dit, corrected=False)
     with torch.inference_mode():
         ours = dit(x, times, labels)
         theirs = stock(x, timestep=times, class_labels=labels).sample[:, :4]
-    assert (ours - theirs).norm() / ours.norm() > 0.05
+    assert (ours - theirs).norm() / ours.norm() > 0.5
 
 
 def test_a_fresh_network_answers_zero() -> None:
