@@ -1,5 +1,6 @@
 """The card of a model: what it is, everything but its weights."""
 
+from abc import abstractmethod
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -17,63 +18,61 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 CHANNELS_OF_DECODERS = {"pixels": 3, "vae": 4, "sd-linear": 4}
 
 
-class DiTArchitecture(BaseModel):
-    """Sizes of a DiT or SiT."""
+class Sizes(BaseModel):
+    """What every network of latent patches has, whatever lies between."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    network: Literal["dit"]
+    network: str  # which of them
     input_size: Annotated[int, Field(ge=1)]
     patch_size: Annotated[int, Field(ge=1)]
     in_channels: Annotated[int, Field(ge=1)]
     hidden_size: Annotated[int, Field(ge=4)]
     depth: Annotated[int, Field(ge=1)]
-    num_heads: Annotated[int, Field(ge=1)]
     num_classes: Annotated[int, Field(ge=1)]
     mlp_ratio: Annotated[float, Field(gt=0, le=64)] = 4.0
     learn_sigma: bool = False
+
+    @property
+    @abstractmethod
+    def config(self) -> DiTConfig | FlowDCNConfig:
+        """The same for the network. Raises ValueError where there is none of these sizes."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """An initialised network of these sizes."""
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        _ = self.config  # which knows the rules
+        return self
+
+
+class DiTArchitecture(Sizes):
+    """Sizes of a DiT or SiT."""
+
+    network: Literal["dit"]
+    num_heads: Annotated[int, Field(ge=1)]
 
     @property
     def config(self) -> DiTConfig:
         return DiTConfig(**self.model_dump(exclude={"network"}))
 
-    @model_validator(mode="after")
-    def _sizes_agree(self) -> Self:
-        _ = self.config  # which knows the rules
-        return self
-
     def build(self) -> nn.Module:
-        """An initialised network of these sizes."""
         return DiT(self.config)
 
 
-class FlowDCNArchitecture(BaseModel):
+class FlowDCNArchitecture(Sizes):
     """Sizes of a FlowDCN."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
     network: Literal["flowdcn"]
-    input_size: Annotated[int, Field(ge=1)]
-    patch_size: Annotated[int, Field(ge=1)]
-    in_channels: Annotated[int, Field(ge=1)]
-    hidden_size: Annotated[int, Field(ge=4)]
-    depth: Annotated[int, Field(ge=1)]
     num_groups: Annotated[int, Field(ge=1)]
-    num_classes: Annotated[int, Field(ge=1)]
-    mlp_ratio: Annotated[float, Field(gt=0, le=64)] = 4.0
-    learn_sigma: bool = False
 
     @property
     def config(self) -> FlowDCNConfig:
         return FlowDCNConfig(**self.model_dump(exclude={"network"}))
 
-    @model_validator(mode="after")
-    def _sizes_agree(self) -> Self:
-        _ = self.config  # which knows the rules
-        return self
-
     def build(self) -> nn.Module:
-        """An initialised network of these sizes."""
         return FlowDCN(self.config)
 
 
@@ -97,6 +96,8 @@ class ModelCard(BaseModel):
     guided_channels: Annotated[int, Field(ge=1)]  # guidance acts on the first so many channels
     default_guidance_scale: Annotated[float, Field(ge=0, le=50)]
     default_solver: str  # the best classical solver, used where the store knows nothing better
+    # Published tables that come before it; where not given, those that the schedule has.
+    published_families: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
     decoder: Literal["pixels", "vae", "sd-linear"]
     weights: str  # file names beside the card
     weights_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None

@@ -1,13 +1,14 @@
 """A request's solver reference -> the table for this model and step count, compiled.
 
 auto             champion for (model, steps, nearest guidance), else the published family of the
-                 model's schedule, else the best classical solver of the model's card
+                 model's card or schedule, else the best classical solver of the card
 euler, ab2, …    classical solvers, at every step count
 flowdcn-b-256    a family of names that end in their step count: takes the request's
 everything else  the store's: a name (its champion), name@alias, name/3, sha256:…
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -113,12 +114,12 @@ class SolverSelector:
     def _automatic(self, card: ModelCard, steps: int, guidance_scale: float) -> SelectedSolver:
         champion = self._store.champion(card.name, steps, guidance_scale)
         if champion is not None:
-            return self._stored(champion, card, steps)
-        try:
-            published = self._store.by_alias(f"{PUBLISHED_FAMILIES[card.schedule]}-{steps}")
-        except VersionNotFound:
-            return self._classical(card.default_solver, card, steps)
-        return self._stored(published, card, steps)
+            with suppress(TableMismatch):  # won by another model that had the name before
+                return self._stored(champion, card, steps)
+        for family in published_families(card):
+            with suppress(VersionNotFound):
+                return self._stored(self._store.by_alias(f"{family}-{steps}"), card, steps)
+        return self._classical(card.default_solver, card, steps)
 
     def _classical(self, name: str, card: ModelCard, steps: int) -> SelectedSolver:
         table = classical_table(name, card.schedule, steps)
@@ -161,6 +162,13 @@ class SolverSelector:
         return _remembered(
             self._programs, (table.digest, kind), lambda: compile_program(table, kind)
         )
+
+
+def published_families(card: ModelCard) -> tuple[str, ...]:
+    """Those that `auto` looks through; a card knows better where the model was measured."""
+    if card.published_families is None:
+        return (PUBLISHED_FAMILIES[card.schedule],)
+    return card.published_families
 
 
 def _question(reference: str, card: ModelCard, steps: int, guidance_scale: float) -> _Question:

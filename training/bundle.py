@@ -85,6 +85,7 @@ def card_json(sibling: Sibling, guidance_scale: float, steps: int) -> str:
             "guided_channels": CHANNELS,
             "default_guidance_scale": guidance_scale,
             "default_solver": sibling.default_solver,
+            "published_families": sibling.published_families,
             "decoder": "pixels",
             "weights": "model.safetensors",
             "judge": _shared(sibling, "judge.safetensors"),

@@ -68,6 +68,28 @@ def test_auto_without_a_champion_takes_the_published_family_of_the_schedule(
     assert selector.select("auto", card, 8, 1.5).name == "flowdcn-b-256-8"
 
 
+def test_auto_passes_over_a_champion_of_a_former_model_of_that_name(store, selector, card) -> None:
+    publish_champion(store, 1.5, table(6))
+    other = card.model_copy(update={"schedule": "ddpm", "default_solver": "dpmpp-2m"})
+    assert selector.select("auto", other, 6, 1.5).name == "dpmpp-2m"
+
+
+@pytest.mark.parametrize(
+    ("families", "chosen"),
+    [
+        (("sit-xl-256",), "sit-xl-256-8"),
+        (("nonesuch", "flowdcn-b-256"), "flowdcn-b-256-8"),
+        ((), "ab2"),
+    ],
+)
+def test_a_card_knows_better_than_the_schedule_which_family_to_take(
+    store, selector, card, families, chosen
+) -> None:
+    import_published(store)
+    measured = card.model_copy(update={"published_families": families})
+    assert selector.select("auto", measured, 8, 1.5).name == chosen
+
+
 def test_auto_without_champion_and_family_takes_the_best_classical_solver(
     store, selector, card
 ) -> None:
