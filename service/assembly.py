@@ -65,41 +65,26 @@ def open_services(settings: Settings) -> Iterator[Services]:
     """
     with ExitStack() as closing:
         make_home(settings.home)
-        store = SolverStore.open(settings.database)
-        closing.callback(store.close)
-        import_published(store)
         keep_freed_memory()
-        num_threads = closing.enter_context(threads_left_to_another())
+        store = _open_store(settings, closing)
         fid_proxy = FidProxy()
         metrics = Metrics()
-        engine = Engine(
-            settings.queue_rows,
-            settings.max_rows,
-            metrics,
-            settings.threads or num_threads,
-            fid_proxy,
-        )
-        metrics.watch(engine)
-        engine.start()
-        closing.callback(engine.stop)
+        engine = _start_engine(settings, metrics, fid_proxy, closing)
         device = registry.find_device(settings.device, SettingInvalid)
         residency = Residency(settings, device, store, engine, metrics, fid_proxy)
         residency.begin(choose_models(settings))
-        selector = SolverSelector(store)
-        follower = StoreFollower(selector)
-        follower.start()
-        closing.callback(follower.stop)
+        selector = _follow_store(store, closing)
         canaries = Canaries(
             engine, fid_proxy, selector, store, lambda: residency.resident, settings.canary
         )
         canaries.start()
         closing.callback(canaries.stop)
-        metrics.registry.register(FidGauges(fid_proxy, canaries.note_reader))
         # Without a broker: jobs are only written down here, and the supervisor's part is the rest.
         queue = SearchQueue.open(store.database, None)
         # Threads of their own: those that everything else shares must not all wait for a database.
         job_followers = ThreadPoolExecutor(NUM_JOB_FOLLOWERS, "job-followers")
         closing.callback(job_followers.shutdown, wait=False, cancel_futures=True)
+        metrics.registry.register(FidGauges(fid_proxy, canaries.note_reader))
         metrics.registry.register(SearchGauges(queue, metrics.models))
         metrics.registry.register(ChampionGauges(store, metrics.models))
         supervisor = Supervisor(settings, store.database)
@@ -117,6 +102,36 @@ def open_services(settings: Settings) -> Iterator[Services]:
             job_followers=job_followers,
             supervisor=supervisor,
         )
+
+
+def _open_store(settings: Settings, closing: ExitStack) -> SolverStore:
+    """With the published tables in it. Raises StoreUnavailable."""
+    store = SolverStore.open(settings.database)
+    closing.callback(store.close)
+    import_published(store)
+    return store
+
+
+def _start_engine(
+    settings: Settings, metrics: Metrics, fid_proxy: FidProxy, closing: ExitStack
+) -> Engine:
+    """Without models; what is computed beside it from now on leaves it the cores."""
+    num_threads = closing.enter_context(threads_left_to_another())
+    threads = settings.threads or num_threads
+    engine = Engine(settings.queue_rows, settings.max_rows, metrics, threads, fid_proxy)
+    metrics.watch(engine)
+    engine.start()
+    closing.callback(engine.stop)
+    return engine
+
+
+def _follow_store(store: SolverStore, closing: ExitStack) -> SolverSelector:
+    """A selector that sees what other processes change."""
+    selector = SolverSelector(store)
+    follower = StoreFollower(selector)
+    follower.start()
+    closing.callback(follower.stop)
+    return selector
 
 
 def make_home(home: Path) -> None:

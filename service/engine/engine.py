@@ -10,25 +10,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from itertools import islice
-from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 import torch
 
 from diffusion_core.model import LoadedModel
 
-from ..errors import (
-    Cancelled,
-    DeadlineMissed,
-    Draining,
-    NotResident,
-    ServiceError,
-)
+from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, ServiceError
 from .failures import diverged, is_out_of_memory, public
+from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger
 from .observer import EngineObserver, NoObserver
@@ -40,11 +32,6 @@ from .submission import ImageLane, Notify, Submission, image_lanes, slot_of
 from .warm_up import best_row_count, forward_zeros, timed_forward
 
 logger = logging.getLogger(__name__)
-
-Command = Callable[[], None]
-T = TypeVar("T")
-
-ALIVE_CHECK_S = 1.0  # how often whoever waits for the engine looks whether it is still there
 
 
 class Engine:
@@ -66,8 +53,8 @@ class Engine:
         self._scheduler = Scheduler({}, {})
         self._undecoded: deque[ImageLane] = deque()
         self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
-        self._inbox: SimpleQueue[Command] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._inbox = Inbox(self._thread)
         self._ledger = Ledger(queue_rows)
         self._stopped = False
         self._steps = 0
@@ -88,15 +75,15 @@ class Engine:
         Raises ModelTooLarge where a forward has no room, what else a forward raises, and Draining.
         """
         row_limit = self._max_rows or best_row_count(model, self._time_forward)
-        self._ask(lambda: self._seat(model, row_limit))
+        self._inbox.ask(lambda: self._seat(model, row_limit))
 
     def unload(self, name: str) -> None:
         """Take no more images of a model, finish those under way, and let its memory go.
 
         Waits for that. Raises Draining.
         """
-        left = self._ask(lambda: self._dismiss(name))
-        self._wait(left)
+        left = self._inbox.ask(lambda: self._dismiss(name))
+        self._inbox.wait(left)
 
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
         """Queue images; `notify` is called on the engine thread with what becomes of them.
@@ -184,27 +171,7 @@ class Engine:
 
     def _time_forward(self, model: LoadedModel, rows: int) -> float:
         """Measured on the engine thread: another one would have other threads to compute with."""
-        return self._ask(lambda: timed_forward(model, rows))
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        """What the engine thread says to it, between two steps. Raises what it raises."""
-        answer: Future[T] = Future()
-
-        def command() -> None:
-            try:
-                answer.set_result(question())
-            except BaseException as error:  # not ours to judge: whoever asked gets it
-                answer.set_exception(error)
-
-        self._inbox.put(command)
-        return self._wait(answer)
-
-    def _wait(self, answer: Future[T]) -> T:
-        """Raises Draining where the engine ends before it has answered."""
-        while not wait_for([answer], timeout=ALIVE_CHECK_S).done:
-            if not self._thread.is_alive():
-                raise Draining("the server is stopping")
-        return answer.result()
+        return self._inbox.ask(lambda: timed_forward(model, rows))
 
     # On the engine thread
 
@@ -240,15 +207,10 @@ class Engine:
     def _obey_commands(self) -> None:
         """Take what is in the inbox; with nothing else to do, wait for it."""
         if not len(self._scheduler) and not self._undecoded:
-            while self._inbox.empty() and self._spare_time.when_idle():
+            while self._inbox.is_empty and self._spare_time.when_idle():
                 pass
-            self._inbox.get()()
-        while not self._inbox.empty():
-            try:
-                command = self._inbox.get_nowait()
-            except Empty:
-                return
-            command()
+            self._inbox.obey_next()
+        self._inbox.obey_all()
 
     def step(self) -> None:
         """Advance every scheduled lane by one network evaluation, and decode some that are done."""

@@ -56,7 +56,7 @@ def _seconds_if_room(model: LoadedModel, rows: int, time_forward: TimeForward) -
     """None where memory runs out; what the forward had taken of it is given back."""
     try:
         return forward_seconds(model, rows, time_forward)
-    except Exception as error:
+    except Exception as error:  # torch has no one kind for it; any other goes on
         if not is_out_of_memory(error):
             raise
         logger.warning("out of memory at %d rows of %s", rows, model.card.name)

@@ -111,8 +111,7 @@ class HandCranked(Engine):
     def crank(self, steps: int = 1) -> None:
         with torch.inference_mode():
             for _ in range(steps):
-                while not self._inbox.empty():
-                    self._inbox.get()()
+                self._inbox.obey_all()
                 self.step()
 
     def crank_until_idle(self) -> None:
