@@ -13,7 +13,7 @@ import torch
 
 from diffusion_core import registry
 from diffusion_core.card import ModelCard
-from diffusion_core.errors import ModelInvalid, ModelNotFound, ModelTooLarge
+from diffusion_core.errors import ModelExists, ModelInvalid, ModelNotFound, ModelTooLarge
 from diffusion_core.host import give_back_freed_memory, threads_left_to_another
 from diffusion_core.model import LoadedModel, ModelFolder, load_model
 from diffusion_core.quality import Judge, load_judge
@@ -52,21 +52,22 @@ class Residency:
         self.resident: Mapping[str, LoadedModel] = {}
 
     def begin(self, folders: Sequence[ModelFolder]) -> None:
-        """Load what the server starts with; of models that nobody named, those that fit.
+        """Load what the server starts with; of models that nobody named, those that can be.
 
-        Raises ModelInvalid, and ModelTooLarge where no model fits or one was named.
+        Raises ModelInvalid or ModelTooLarge where none can, or one that was named.
         """
-        refusals: list[str] = []
+        refusals: list[ModelInvalid | ModelTooLarge] = []
         for folder in folders:
             try:
+                give_back_free_memory()  # of the one before
                 self._bring(folder)
-            except ModelTooLarge as error:
+            except (ModelInvalid, ModelTooLarge) as error:
                 if self._settings.models:
                     raise
-                refusals.append(str(error))
+                refusals.append(error)
                 logger.warning("not loaded: %s", error)
         if not self.resident and refusals:
-            raise ModelTooLarge("; ".join(refusals))
+            raise type(refusals[0])("; ".join(map(str, refusals)))
 
     def at_hand(self) -> dict[str, ModelFolder]:
         """All there are now, in alphabetical order."""
@@ -87,12 +88,17 @@ class Residency:
     def load(self, name: str) -> None:
         """Make a model resident, unless it is; the others' images go on meanwhile.
 
-        Raises ModelNotFound, ModelInvalid, ModelTooLarge.
+        Raises ModelNotFound, ModelInvalid, ModelTooLarge, and ModelExists where the folder of this
+        name holds another model by now.
         """
         with self._changing:
             if name in self.resident:
+                folder = self.at_hand().get(name)
+                if folder is not None and folder.card != self.resident[name].card:
+                    raise ModelExists(f"a former model {name!r} is still loaded: unload it first")
                 return
             folder = self.folder(name)
+            give_back_memory()
             with threads_left_to_another():
                 self._bring(folder)
 
@@ -102,7 +108,6 @@ class Residency:
         Raises ModelInvalid, ModelTooLarge.
         """
         name = folder.card.name
-        give_back_memory()  # what a forward left for the next one would count as taken
         model = load_model(folder, self._device, self.dtype)
         judge = self._judge(folder)
         import_shipped(self._store, folder.path, model.digest)
@@ -150,5 +155,10 @@ class Residency:
 def give_back_memory() -> None:
     """What is free already, or will be after a collection."""
     gc.collect()  # finished requests refer to their model, some of them in circles
-    torch.cuda.empty_cache()  # only after the collection is there something to give back
+    give_back_free_memory()
+
+
+def give_back_free_memory() -> None:
+    """What a forward left for the next one, and would count as taken."""
+    torch.cuda.empty_cache()
     give_back_freed_memory()

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 
 from diffusion_core.card import ModelCard
-from diffusion_core.errors import TableMismatch
 from diffusion_core.model import LoadedModel
 from diffusion_core.select import SelectedSolver
 from solver_store.reference import AutoReference, NameReference, parse_reference
 
 from ..assembly import Services
 from ..engine.requests import ImageRequest, Report, Watched
+from ..errors import FieldRefused
 from ..png import Provenance
 from ..problems import blaming
 from ..schemas import GenerateRequest
@@ -83,8 +83,7 @@ async def take_order(request: GenerateRequest, services: Services) -> Order:
     guidance_scale = request.guidance_scale
     if guidance_scale is None:
         guidance_scale = card.default_guidance_scale
-    with blaming("guided_channels", request.guided_channels):
-        guided_channels = _guided_channels(request, card)
+    guided_channels = _guided_channels(request, card)
     with blaming("solver", request.solver):
         solver = await _select(services, request.solver, card, request.steps, guidance_scale)
     return Order(
@@ -110,12 +109,13 @@ async def take_order(request: GenerateRequest, services: Services) -> Order:
 
 
 def _guided_channels(request: GenerateRequest, card: ModelCard) -> int:
-    """Raises TableMismatch where the model has fewer."""
+    """Raises FieldRefused where the model has fewer."""
     if request.guided_channels is None:
         return card.guided_channels
     channels = card.latent_shape[0]
     if request.guided_channels > channels:
-        raise TableMismatch(f"must be at most {channels}, the channels of {card.name}")
+        rule = f"must be at most {channels}, the channels of {card.name}"
+        raise FieldRefused("guided_channels", rule, request.guided_channels)
     return request.guided_channels
 
 

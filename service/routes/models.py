@@ -40,12 +40,15 @@ def show_model(name: Name, request: Request) -> Response:
     return _json(_answer(services_of(request), name))
 
 
-@router.put("/{name}/residency", response_model=ModelAnswer, responses=problems(404, 422, 503, 507))
+@router.put(
+    "/{name}/residency", response_model=ModelAnswer, responses=problems(404, 409, 422, 503, 507)
+)
 def load_model(name: Name, request: Request) -> Response:
     """Load a model; the images of the others go on meanwhile. Answers when it can be used."""
     services = services_of(request)
     with blaming("name", name):
         services.residency.load(name)
+    services.selector.refresh()  # solvers may have come with it
     return _json(_answer(services, name))
 
 
@@ -53,8 +56,13 @@ def load_model(name: Name, request: Request) -> Response:
 def unload_model(name: Name, request: Request) -> Response:
     """Take no more requests for a model, finish its images, and give its memory back."""
     services = services_of(request)
+    model = services.models.get(name)
+    before = None if model is None else _of_resident(services, model)
+    del model  # or its memory could not be given back
     with blaming("name", name):
         services.residency.unload(name)
+    if before is not None and name not in services.residency.at_hand():
+        return _json(before.model_copy(update={"resident": False}))  # removed meanwhile
     return _json(_answer(services, name))
 
 

@@ -122,6 +122,14 @@ EXAMPLES = (
     Example(
         refused(
             "name",
+            "mine",
+            diffusion.ModelExists("a former model 'mine' is still loaded: unload it first"),
+        ),
+        (f"{MODELS}/{{name}}/residency",),
+    ),
+    Example(
+        refused(
+            "name",
             "dit-xl-2-256",
             diffusion.ModelTooLarge("dit-xl-2-256 needs 2.7 GiB on cpu, 1.9 GiB are free"),
         ),

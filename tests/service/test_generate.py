@@ -99,6 +99,7 @@ def test_more_channels_than_there_are_cannot_be_guided(http: httpx.Client) -> No
     problem = assert_problem(http.post("/generate", json=body), 422)
     assert problem["errors"][0]["field"] == "guided_channels"
     assert "at most 3" in problem["errors"][0]["rule"]
+    assert problem["title"] == "Field refused"
 
 
 def test_the_provenance_names_a_stored_table_by_its_digest(http: httpx.Client) -> None:

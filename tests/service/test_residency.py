@@ -1,5 +1,6 @@
 """Models come and go while others draw."""
 
+import shutil
 import threading
 import weakref
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from diffusion_core import memory
-from diffusion_core.errors import ModelTooLarge
+from diffusion_core.errors import ModelInvalid, ModelTooLarge
 from diffusion_core.model import LoadedModel, ModelFolder
 from service.answers import ModelAnswer
 from service.client import Client
@@ -75,6 +76,44 @@ def test_a_model_added_while_the_server_runs_can_be_loaded(live: Live, tmp_path)
     write_tiny_model(tmp_path / "models", "third")
     assert residency(live, "PUT", "third").status_code == 200
     assert post(live, "third").status_code == 200
+
+
+def test_a_loaded_model_whose_folder_is_gone_can_still_be_unloaded(live: Live, tmp_path) -> None:
+    residency(live, "PUT", "second")
+    shutil.rmtree(tmp_path / "models" / "second")
+    assert residency(live, "PUT", "second").json()["resident"]
+    assert not residency(live, "DELETE", "second").json()["resident"]
+    assert residents(live) == ["first"]
+    assert_problem(residency(live, "DELETE", "second"), 404)
+
+
+def test_another_model_under_the_name_of_a_loaded_one_has_to_wait(live: Live, tmp_path) -> None:
+    card = tmp_path / "models" / "second" / "card.json"
+    residency(live, "PUT", "second")
+    card.write_text(
+        card.read_text().replace('"default_solver": "ab2"', '"default_solver": "euler"')
+    )
+    assert "unload it first" in assert_problem(residency(live, "PUT", "second"), 409)["detail"]
+    residency(live, "DELETE", "second")
+    assert residency(live, "PUT", "second").status_code == 200
+
+
+def test_a_folder_without_its_weights_is_told_of_only_when_it_is_loaded(
+    live: Live, tmp_path
+) -> None:
+    (tmp_path / "models" / "second" / "model.safetensors").unlink()
+    assert residents(live) == ["first"]
+    problem = assert_problem(residency(live, "PUT", "second"), 422)
+    assert "model.safetensors: No such file" in problem["detail"]
+
+
+def test_a_file_that_the_system_does_not_map_is_refused(live: Live, tmp_path, monkeypatch) -> None:
+    def cannot(*_: object) -> None:
+        raise RuntimeError("unable to mmap 40 bytes: Cannot allocate memory")
+
+    monkeypatch.setattr("diffusion_core.tensors.load_file", cannot)
+    problem = assert_problem(residency(live, "PUT", "second"), 422)
+    assert "unable to mmap" in problem["detail"]
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_sizes(live: Live, monkeypatch) -> None:
@@ -209,6 +248,23 @@ def test_of_models_that_nobody_named_a_server_starts_with_those_that_fit(
         assert "glyphs" not in residents(live)
         assert "first" in residents(live)
     assert "not loaded: glyphs needs 1e+09 GB" in caplog.text
+
+
+def test_a_server_starts_without_a_broken_model_that_nobody_named(
+    start_server, tmp_path, caplog
+) -> None:
+    folder = write_tiny_model(tmp_path / "models", "first")
+    (folder.path / "model.safetensors").write_bytes(b"no weights")
+    with start_server(home=tmp_path, models=()) as live:
+        assert residents(live) == ["glyphs", "glyphs-dcn", "glyphs-ddpm"]
+    assert f"not loaded: {folder.path / 'model.safetensors'}" in caplog.text
+
+
+def test_a_server_does_not_start_with_a_broken_model_that_was_named(start_server, tmp_path) -> None:
+    folder = write_tiny_model(tmp_path / "models", "first")
+    (folder.path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelInvalid), start_server(home=tmp_path, models=("first",)):
+        pass
 
 
 def no_forward_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
