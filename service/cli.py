@@ -12,7 +12,7 @@ from diffusion_core.settings import add_flags, given_flags
 from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
-from .client import ClientError
+from .client import ClientError, Unreachable
 from .commands import evaluate, generate, jobs, models, search, solvers
 from .commands.common import CommandFailed
 from .errors import ServiceError
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except FAILURES as error:
-        print(f"fewstep: {error}", file=sys.stderr)
+        hint = " (--url or FEWSTEP_URL names another)" if isinstance(error, Unreachable) else ""
+        print(f"fewstep: {error}{hint}", file=sys.stderr)
         return 1
     return 0
 

@@ -15,6 +15,7 @@ from search_jobs.settings import WorkerSettings, read_worker_settings
 from solver_store.table import MAX_NFE
 
 from .common import CommandFailed, Commands, guidance_scale, number
+from .output import table_console
 
 if TYPE_CHECKING:
     from search_jobs.evaluate import Tell
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SETTINGS = ("home", "database_url", "device", "threads")
 MIN_SAMPLES, MAX_SAMPLES = 40, 1_000_000
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
-WIDTH_IN_FILES = 120  # columns
 
 
 def add_command(commands: Commands) -> None:
@@ -81,7 +81,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         solvers=arguments.solvers,
     )
     comparison = _with_progress(lambda tell: compare(settings, question, tell))
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
+    console = table_console()
     for table in tables(comparison):
         console.print(table, "")
     console.print(legend(comparison), soft_wrap=True)
@@ -97,20 +97,35 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _with_progress(work: "Callable[[Tell], Comparison]") -> "Comparison":
-    """Show a bar while it goes on."""
+    """Show a bar while it goes on; where there is no terminal, a line for each part of it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return work(_lines())
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("loading", total=None)
 
         def tell(done: int, total: int, what: str) -> None:
             progress.update(task, completed=done, total=total, description=what)
 
         return work(tell)
+
+
+def _lines() -> "Tell":
+    told = ""
+
+    def tell(done: int, total: int, what: str) -> None:
+        nonlocal told
+        if what != told:
+            print(f"{done / total:4.0%} {what}", file=sys.stderr, flush=True)
+        told = what
+
+    return tell
 
 
 def _check_folder(file: Path | None) -> None:

@@ -65,16 +65,20 @@ def _generate(arguments: argparse.Namespace) -> None:
 
 
 def _class_id(client: Client, arguments: argparse.Namespace) -> int:
-    """Raises CommandFailed where the class is not said, or said twice, or unknown."""
+    """Raises CommandFailed where the class is not said, said twice, unknown, or one of several."""
     if (arguments.class_id is None) == (arguments.class_name is None):
         raise CommandFailed("say one class: its index, or --class-name")
     if arguments.class_id is not None:
         return int(arguments.class_id)
     classes = client.model(arguments.model).classes
-    if arguments.class_name not in classes:
+    named = [class_id for class_id, name in enumerate(classes) if name == arguments.class_name]
+    if not named:
         known = ", ".join(classes[:40])
         raise CommandFailed(f"no class is named {arguments.class_name!r}; there are {known}")
-    return classes.index(arguments.class_name)
+    if len(named) > 1:  # ImageNet has two cranes
+        ids = " and ".join(map(str, named))
+        raise CommandFailed(f"several classes are named {arguments.class_name!r}: {ids}; say which")
+    return named[0]
 
 
 @dataclass

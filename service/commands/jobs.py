@@ -2,13 +2,12 @@
 
 import argparse
 
-from rich.console import Console
-
 from search_jobs.spec import JobState
 
 from ..answers import SearchJobAnswer
 from ..client import Client
 from .common import Commands, add_server_command
+from .output import table_console
 from .search import follow_job
 from .search_display import jobs_table
 
@@ -28,7 +27,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:
-    Console().print(jobs_table(client.search_jobs(arguments.state)))
+    table_console().print(jobs_table(client.search_jobs(arguments.state)))
 
 
 def _show(client: Client, arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from search_jobs.settings import WorkerSettings, read_worker_settings
 
 from ..client import Client
 from .common import CommandFailed, Commands, add_server_command
+from .output import table_console
 
 if TYPE_CHECKING:
     from diffusion_core.conversion import Addition
@@ -120,7 +121,7 @@ def _list(arguments: argparse.Namespace) -> None:
             str(len(card.classes)),
             _size(folder),
         )
-    Console().print(table)
+    table_console().print(table)
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -131,11 +132,20 @@ def _remove(arguments: argparse.Namespace) -> None:
     from diffusion_core.conversion import remove_model
     from diffusion_core.registry import MODELS
 
-    folder, models = _find(arguments), _home(arguments) / MODELS
-    if folder.path.parent != models:
-        raise CommandFailed(f"{arguments.name} was not added: it is in {folder.path}")
-    remove_model(models, folder.path.name)
-    print(f"removed {folder.path}")
+    models = _home(arguments) / MODELS
+    path = _broken(arguments, models) or _find(arguments).path
+    if path.parent != models:
+        raise CommandFailed(f"{arguments.name} was not added: it is in {path}")
+    remove_model(models, path.name)
+    print(f"removed {path}; a server that has it loaded keeps it until it is unloaded")
+
+
+def _broken(arguments: argparse.Namespace, models: Path) -> Path | None:
+    """The folder whose card cannot be read, so that it has no name but its own."""
+    from diffusion_core.model import CARD_FILE
+
+    cards = {card.parent.name: card.parent for card in models.glob(f"*/{CARD_FILE}")}
+    return cards.get(arguments.name) if arguments.name not in _at_hand(arguments) else None
 
 
 def _find(arguments: argparse.Namespace) -> "ModelFolder":

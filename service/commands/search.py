@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-from rich.console import Console
 from rich.text import Text
 
 from search_jobs.spec import JobState, Method, Objective, Promote
@@ -11,6 +10,7 @@ from search_jobs.spec import JobState, Method, Objective, Promote
 from ..answers import SearchJobAnswer
 from ..client import Client, Search
 from .common import CommandFailed, Commands, add_connection_flags, guidance_scale
+from .output import table_console
 from .search_display import Bars
 from .search_results import results_table
 
@@ -76,7 +76,7 @@ def follow_job(client: Client, job: SearchJobAnswer) -> None:
 
 def show_end(job: SearchJobAnswer) -> None:
     """The results of a job that has ended. Raises CommandFailed where it has not succeeded."""
-    console = Console()
+    console = table_console()
     for result in job.results:
         console.print(results_table(result))
         console.print(Text(result.decision + "\n"))

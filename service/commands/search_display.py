@@ -94,17 +94,16 @@ def duration_text(seconds: float) -> str:
 def jobs_table(jobs: Iterable[SearchJobAnswer]) -> Table:
     """Jobs at a glance."""
     id_column = Column("id", no_wrap=True, overflow="ignore", min_width=19)  # to be typed again
-    rest = ("state", "model", "steps", "guidance", "method", "", "posted")
+    rest = ("posted", "state", "model", "steps", "guidance", "")
     table = Table(id_column, *rest, box=None)
     for job in jobs:
         table.add_row(
-            job.id,
+            job.id,  # has the date
+            f"{job.created_at:%H:%M}",
             job.state.value,
             job.spec.model,
             ",".join(map(str, job.spec.steps)),
             f"{job.spec.guidance_scale:g}",
-            job.spec.method.value,
             Text(job.error or (f"{job.progress.fraction:.0%}" if not job.is_finished else "")),
-            f"{job.created_at:%Y-%m-%d %H:%M}",
         )
     return table

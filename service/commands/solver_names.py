@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from solver_store.records import CHAMPION
+
 from ..answers import SolverAnswer, SolverEntry, SolverVersionAnswer
 from ..client import Client, ProblemError
 from .common import CommandFailed
@@ -11,8 +13,11 @@ MAX_NEAR = 3
 LIST_COMMAND = "fewstep solvers list"
 
 
-def split_name(text: str) -> tuple[str, int | None]:
-    """NAME or NAME/VERSION."""
+def split_name(text: str) -> tuple[str, int | str | None]:
+    """NAME, NAME/VERSION or NAME@ALIAS. Raises CommandFailed."""
+    name, at, alias = text.partition("@")
+    if at:
+        return name, alias
     name, slash, version = text.partition("/")
     if slash and not version.isdecimal():
         raise CommandFailed(f"a version is a number, as in {name}/1; got {version!r}")
@@ -38,16 +43,23 @@ def find_solver(client: Client, name: str, steps: int | None = None) -> SolverAn
     raise CommandFailed(f"no solver is named {name!r}; {_near(entries, name)}")
 
 
-def find_version(client: Client, entry: SolverAnswer, version: int | None) -> SolverVersionAnswer:
-    """The champion where no version is given. Raises CommandFailed where there is none."""
-    version = entry.aliases.get("champion") if version is None else version
-    if version is None:
+def find_version(
+    client: Client, entry: SolverAnswer, which: int | str | None
+) -> SolverVersionAnswer:
+    """By its number or an alias; the champion where neither is given.
+
+    Raises CommandFailed where nothing has that alias.
+    """
+    if isinstance(which, int):
+        return client.solver_version(entry.name, which)
+    alias = CHAMPION if which is None else which
+    if alias not in entry.aliases:
         numbers = ", ".join(str(known.version) for known in entry.versions)
         raise CommandFailed(
-            f"{entry.name} has no champion; say which version, as in {entry.name}/1 "
-            f"(there are {numbers})"
+            f"{entry.name} has no {alias}; say which version, as in {entry.name}/1 "
+            f"(there are {numbers or 'none'})"
         )
-    return client.solver_version(entry.name, version)
+    return client.solver_version(entry.name, entry.aliases[alias])
 
 
 def _step_counts(entries: Sequence[SolverEntry], family: str) -> list[int]:

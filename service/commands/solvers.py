@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..answers import SolverAnswer
 from ..client import Client
 from .common import CommandFailed, Commands, add_server_command
+from .output import table_console
 from .solver_names import find_solver, find_version, split_name
 
 IMPORTED_FIELDS = ("name", "table", "paper_form", "target", "note")
@@ -26,9 +26,9 @@ def add_commands(commands: Commands) -> None:
     listing.add_argument("--steps", type=int, help="only what takes so many steps")
 
     showing = add_server_command(
-        actions, "show", "one name with its versions, or NAME/VERSION", _show
+        actions, "show", "one name with its versions, or one of them", _show
     )
-    showing.add_argument("name", metavar="NAME[/VERSION]")
+    showing.add_argument("name", metavar="NAME[/VERSION|@ALIAS]")
 
     importing = add_server_command(actions, "import", "keep a table from a JSON file", _import)
     importing.add_argument("file", type=Path, help="{name, table} or {name, paper_form}")
@@ -37,7 +37,7 @@ def add_commands(commands: Commands) -> None:
 
     exporting = add_server_command(actions, "export", "write a table as a JSON file", _export)
     exporting.add_argument(
-        "name", metavar="NAME[/VERSION]", help="the champion where no version is given"
+        "name", metavar="NAME[/VERSION|@ALIAS]", help="the champion where it is the name alone"
     )
     exporting.add_argument(
         "--steps", type=int, help="of a classical solver or a family, such as flowdcn-b-256"
@@ -69,13 +69,13 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
             str(entry.num_versions or ""),
             ", ".join(f"{alias} → {version}" for alias, version in entry.aliases.items()),
         )
-    Console().print(table)
+    table_console().print(table)
 
 
 def _show(client: Client, arguments: argparse.Namespace) -> None:
-    name, version = split_name(arguments.name)
+    name, which = split_name(arguments.name)
     entry = find_solver(client, name)
-    shown = entry if version is None else client.solver_version(name, version)
+    shown = entry if which is None else find_version(client, entry, which)
     print(shown.model_dump_json(indent=2))
 
 
@@ -90,13 +90,13 @@ def _import(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _export(client: Client, arguments: argparse.Namespace) -> None:
-    name, version = split_name(arguments.name)
+    name, which = split_name(arguments.name)
     entry = find_solver(client, name, arguments.steps)
     if entry.kind == "classical":
         text = _classical(client, arguments) + "\n"
     else:
         _check_steps(entry, arguments.steps)
-        text = find_version(client, entry, version).model_dump_json(indent=2) + "\n"
+        text = find_version(client, entry, which).model_dump_json(indent=2) + "\n"
     if arguments.output is None:
         sys.stdout.write(text)
     else:
@@ -107,7 +107,7 @@ def _export(client: Client, arguments: argparse.Namespace) -> None:
 def _classical(client: Client, arguments: argparse.Namespace) -> str:
     """A classical solver's table for a number of steps, as a document that can be imported."""
     name, steps = arguments.name, arguments.steps
-    if "/" in name:
+    if "/" in name or "@" in name:
         raise CommandFailed(f"a classical solver has no versions, so {name!r} is none")
     if steps is None:
         raise CommandFailed(

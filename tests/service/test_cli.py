@@ -8,6 +8,7 @@ from PIL import Image
 
 from diffusion_core.classic import classical_table
 from service.cli import main
+from service.client import Client
 from service.png import read_provenance
 from solver_store.published import published_tables
 from tests.service.live import Live
@@ -47,6 +48,16 @@ def test_a_class_can_be_named(capsys: Output) -> None:
     assert read_provenance(Path("image.png").read_bytes()).deterministic
 
 
+def test_a_name_that_several_classes_have_is_refused(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Client.model
+    two = {"classes": ["a", "crane", "crane", "d"]}
+    monkeypatch.setattr(Client, "model", lambda *given: model(*given).model_copy(update=two))
+    told = failure(capsys, "generate", "--class-name", "crane")
+    assert "several classes are named 'crane': 1 and 2; say which" in told
+
+
 def test_several_pictures_come_with_a_contact_sheet() -> None:
     assert main(["generate", "0", "--num-images", "5", "--steps", "2", "-o", "a.png"]) == 0
     names = sorted(path.name for path in Path().iterdir())
@@ -68,7 +79,7 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         (["generate", "1", "--class-name", "b"], "say one class"),
         (["generate", "--class-name", "z"], "no class is named 'z'; there are a, b, c, d"),
         (["generate", "1", "-o", "nonesuch/x.png"], "nonesuch/x.png"),
-        (["generate", "1", "--url", "http://127.0.0.1:1"], "is the server up?"),
+        (["generate", "1", "--url", "http://127.0.0.1:1"], "--url or FEWSTEP_URL names another"),
         (["solvers", "show", "nonesuch"], "no solver is named 'nonesuch'; fewstep solvers list"),
         (["solvers", "show", "AB2"], "no solver is named 'AB2'; near it: ab2, "),
         (["solvers", "show", "flowdcn-b-256-5/9"], "versions 1 to 1, not 9"),
@@ -79,6 +90,8 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         (["solvers", "export", "dit-xl-256-5", "--steps", "6"], "takes 5 steps, not 6"),
         (["solvers", "export", "ab2"], "made for a number of steps; say which, as in --steps 6"),
         (["solvers", "export", "ab2/1", "--steps", "6"], "has no versions"),
+        (["solvers", "export", "ab2@champion", "--steps", "6"], "has no versions"),
+        (["solvers", "show", "dit-xl-256-5@best"], "dit-xl-256-5 has no best; say which version"),
         (["solvers", "export", "ab2", "--steps", "0"], "steps must lie in 1 to 256"),
         (["solvers", "export", "ab2", "--steps", "6", "--model", "x"], "no model 'x'"),
         (["solvers", "promote", "flowdnc-b-256-7", "1"], "near it: flowdcn-b-256-7, "),
@@ -113,8 +126,9 @@ def test_an_exported_solver_can_be_imported_promoted_and_used(capsys: Output) ->
     assert main(["generate", "0", "--steps", "7", "--solver", "by-hand"]) == 0
     assert main(["solvers", "show", "by-hand"]) == 0
     capsys.readouterr()
-    assert main(["solvers", "export", "by-hand"]) == 0
-    assert json.loads(capsys.readouterr().out)["source"]["note"] == "a copy"
+    for name in ("by-hand", "by-hand@champion", "by-hand/1"):
+        assert main(["solvers", "export", name]) == 0
+        assert json.loads(capsys.readouterr().out)["source"]["note"] == "a copy"
 
 
 def test_a_classical_solver_is_exported_for_a_number_of_steps(capsys: Output) -> None:

@@ -38,10 +38,11 @@ def evaluate(*flags: str) -> int:
 
 def test_all_solvers_are_compared_at_every_step_count(capsys: Output) -> None:
     assert evaluate("--steps", "4,6", "--json", "all.json", "--plot", "all.png") == 0
-    told = capsys.readouterr().out
-    assert "tiny, guidance 1.5, 4 steps" in told
-    assert "tiny, guidance 1.5, 6 steps" in told
-    assert "40 samples by each solver" in told
+    told = capsys.readouterr()
+    assert "tiny, guidance 1.5, 4 steps" in told.out
+    assert "tiny, guidance 1.5, 6 steps" in told.out
+    assert "40 samples by each solver" in told.out
+    assert "100% sit-xl-256-6" in told.err.splitlines()  # no terminal: no bar, but lines
     figures = json.loads(Path("all.json").read_text())
     by_steps = {
         steps: {row["solver"] for row in figures["results"] if row["steps"] == steps}

@@ -74,6 +74,15 @@ def test_an_unknown_family_is_told_with_those_there_are(
     assert "sit-xl-2-256" in failure(capsys, "models", "add", "--family", "sdxl", *flags)
 
 
+def test_a_folder_with_a_broken_card_is_removed_by_its_own_name(home: Path, capsys: Output) -> None:
+    folder = home / "models" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{")
+    assert main(["models", "remove", "broken", "--home", str(home)]) == 0
+    assert str(folder) in capsys.readouterr().out
+    assert not folder.exists()
+
+
 def test_bundled_and_unknown_models_are_not_removed(home: Path, capsys: Output) -> None:
     flags = ("--home", str(home))
     assert "was not added" in failure(capsys, "models", "remove", "glyphs", *flags)

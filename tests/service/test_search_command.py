@@ -82,7 +82,7 @@ def test_a_search_is_started_shown_and_cancelled(capsys: Output, worker: Worker)
         "promote": "never",
     }
     assert main(["jobs", "list", "--state", "queued"]) == 0
-    assert re.search(rf"{job_id} +queued +tiny +5,6,8 +2 +dss", capsys.readouterr().out)
+    assert re.search(rf"{job_id} +\d\d:\d\d +queued +tiny +5,6,8 +2 ", capsys.readouterr().out)
     assert main(["jobs", "cancel", job_id]) == 0
     assert capsys.readouterr().out == f"{job_id} is cancelled\n"
     assert main(["jobs", "stop", job_id]) == 1
