@@ -5,7 +5,7 @@ import { field, fill, h } from "./dom.js";
 import { notice } from "./notice.js";
 import { go } from "./router.js";
 
-const ALIASES = {
+export const ALIASES = {
   champion: "what requests get by themselves",
   faithful: "the closest to the model’s own ODE",
 };

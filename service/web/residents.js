@@ -5,6 +5,7 @@ import { fill, h } from "./dom.js";
 import { bytes } from "./format.js";
 import { getModels } from "./models.js";
 import { notice } from "./notice.js";
+import { lookAgain } from "./router.js";
 import { dataTable } from "./tables.js";
 
 const COLUMNS = [
@@ -14,6 +15,23 @@ const COLUMNS = [
   { text: "State" },
   { text: "Change" },
 ];
+
+/** A view of a model that is at hand only: another one in its place would be a surprise. */
+export function notLoaded(title, { name }, signal) {
+  const problem = h("div", { "aria-live": "polite" });
+  const load = async (event) => {
+    event.currentTarget.disabled = true;
+    fill(problem, h("p.faint", "Loading …"));
+    try {
+      await change(name, true, signal);
+      lookAgain();
+    } catch (error) {
+      if (!signal.aborted) fill(problem, notice(error));
+    }
+  };
+  const button = h("button.button", { type: "button", onclick: load }, `Load ${name}`);
+  return h("div.view", h("h1", title), h("div.empty", `${name} is not loaded.`, button), problem);
+}
 
 /** @returns {Promise<HTMLElement>} */
 export async function residents(signal) {
@@ -37,20 +55,24 @@ export async function residents(signal) {
 
   function button({ name, resident }) {
     const label = `${resident ? "Unload" : "Load"} ${name}`;
-    const change = async (event) => {
+    const press = async (event) => {
       event.currentTarget.disabled = true;
       fill(problem);
       try {
-        await send(resident ? "DELETE" : "PUT", `models/${name}/residency`, undefined, { signal });
+        await change(name, !resident, signal);
       } catch (error) {
         if (!signal.aborted) fill(problem, notice(error));
       }
       if (!signal.aborted) await show();
     };
-    const properties = { type: "button", "aria-label": label, onclick: change };
+    const properties = { type: "button", "aria-label": label, onclick: press };
     return h("button.button", properties, resident ? "Unload" : "Load");
   }
 
   await show();
   return h("section", h("h2", "Models"), list, problem);
+}
+
+async function change(name, isWanted, signal) {
+  await send(isWanted ? "PUT" : "DELETE", `models/${name}/residency`, undefined, { signal });
 }

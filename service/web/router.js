@@ -27,8 +27,13 @@ export function link(path, query = {}) {
 /** Go there; where we are there already, look again. */
 export function go(path, query) {
   const address = link(path, query);
-  if (location.hash === address) dispatchEvent(new HashChangeEvent("hashchange"));
+  if (location.hash === address) lookAgain();
   else location.hash = address;
+}
+
+/** Show this place anew. */
+export function lookAgain() {
+  dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
 /** Say in the address what the view shows, without a new entry in the history. */

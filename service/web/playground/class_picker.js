@@ -5,7 +5,8 @@
 import { classPicture } from "../class_pictures.js";
 import { fill, h, newId } from "../dom.js";
 
-const MANY = 60; // more classes can be filtered by name
+const MANY = 60; // more classes can be filtered by name, and have room for it
+const LARGE_BYTES = 100e6; // a model so large has better things to do than small pictures
 
 /**
  * @param {any} model
@@ -15,7 +16,8 @@ const MANY = 60; // more classes can be filtered by name
  */
 export function classPicker(model, chosen, onChoose, signal) {
   const label = h("span.label", { id: newId("classes") }, "Class");
-  const grid = h("div.classes", { role: "radiogroup", "aria-labelledby": label.id });
+  const hasMany = model.classes.length > MANY;
+  const grid = h(hasMany ? "div.classes.many" : "div.classes", { role: "radiogroup", "aria-labelledby": label.id });
   const buttons = model.classes.map((name, classId) =>
     h(
       "button",
@@ -23,15 +25,16 @@ export function classPicker(model, chosen, onChoose, signal) {
         type: "button",
         role: "radio",
         "aria-checked": String(classId === chosen),
-        "aria-label": name,
-        title: name,
+        "aria-label": hasMany ? `${name} (${classId})` : name, // ImageNet has two cranes
+        title: hasMany ? `${name} (${classId})` : name,
         tabindex: classId === chosen ? "0" : "-1",
         onclick: () => choose(classId),
       },
-      shortened(name),
+      h("span", hasMany ? name : shortened(name)),
     ),
   );
   grid.append(...buttons);
+  requestAnimationFrame(() => reveal(buttons[chosen])); // once it has its place in the page
   grid.addEventListener("keydown", (event) => {
     const next = afterKey(event, buttons.indexOf(document.activeElement));
     if (next === null) return;
@@ -39,6 +42,12 @@ export function classPicker(model, chosen, onChoose, signal) {
     choose(next);
     buttons[next].focus();
   });
+
+  function reveal(button) {
+    const middle = (box) => box.top + box.height / 2;
+    const away = middle(button.getBoundingClientRect()) - middle(grid.getBoundingClientRect());
+    grid.scrollTop += away; // of the grid alone: the page stays where it is
+  }
 
   function choose(classId) {
     for (const [i, button] of buttons.entries()) {
@@ -62,9 +71,9 @@ export function classPicker(model, chosen, onChoose, signal) {
     return order.find((i) => model.classes[i].toLowerCase().startsWith(letter)) ?? null;
   }
 
-  showPictures(model, buttons, signal);
+  if (model.size_bytes < LARGE_BYTES) showPictures(model, buttons, signal);
   const filter =
-    model.classes.length > MANY &&
+    hasMany &&
     h("input", {
       type: "search",
       placeholder: "Find a class",
@@ -74,6 +83,8 @@ export function classPicker(model, chosen, onChoose, signal) {
         model.classes.forEach((name, i) => {
           buttons[i].hidden = !name.toLowerCase().includes(wanted);
         });
+        const checked = buttons.find((button) => button.getAttribute("aria-checked") === "true");
+        if (!checked.hidden) reveal(checked);
       },
     });
   return h("div.field", label, filter, grid);

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { fill, h } from "../dom.js";
 import { getModels } from "../models.js";
 import { noModels } from "../notice.js";
+import { notLoaded } from "../residents.js";
 import { comparing } from "../playground/comparing.js";
 import { controls } from "../playground/controls.js";
 import { drawing } from "../playground/drawing.js";
@@ -15,7 +16,10 @@ const SETTLE_MS = 120; // several changes at once make one picture
 
 /** @type {import("../app.js").View} */
 export async function playground({ query }, signal) {
-  const models = (await getModels(signal)).filter((model) => model.resident);
+  const all = await getModels(signal);
+  const named = all.find((model) => model.name === query.get("model"));
+  if (named && !named.resident) return notLoaded("Playground", named, signal);
+  const models = all.filter((model) => model.resident);
   if (!models.length) return noModels("Playground");
   const state = stateOf(query, models);
   const { solvers } = await get(`solvers?model=${encodeURIComponent(state.model.name)}`, signal);

@@ -220,15 +220,20 @@ function candidate(job, model, signal) {
 
 async function lookOn(job, drawn, weights, signal) {
   let map = null;
+  let isFinal = false; // while it is measured, it does not change any more
   while (!signal.aborted && !TERMINAL.has(job.state)) {
     try {
-      if (job.progress.stage === "search" && !document.hidden) {
+      const { stage } = job.progress;
+      const isMeasured = stage === "evaluation";
+      isFinal &&= isMeasured;
+      if ((stage === "search" || isMeasured) && !isFinal && !document.hidden) {
         const { table } = await get(`search-jobs/${job.id}/candidate`, signal);
         if (map === null) {
           map = heatMap(table, "Weights of the search as it stands", signal);
           fill(weights, map.element);
         } else map.show(table);
         await drawn.refresh(job.progress.steps);
+        isFinal = isMeasured;
       }
     } catch {
       // No table at the moment, or no server: the next look comes.

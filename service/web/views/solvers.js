@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { bestClassical, deciding, latest } from "../evidence.js";
 import { decimals, figure, moment, percent, plain, solverName } from "../format.js";
 import { automatic, getModels } from "../models.js";
+import { ALIASES } from "../promotion.js";
 import { link } from "../router.js";
 import { stepsOf } from "../searching/words.js";
 import { dataTable, scrolling } from "../tables.js";
@@ -93,7 +94,7 @@ function championCell(version) {
       { href, title: rival && `${rival.name} has ${metric.say(rival.metrics[metric.name])}` },
       h("span.unseen", `${solverName(version)}, ${metric.label} `),
       h("b", value >= 10 && value < 100 ? decimals(value, 1) : figure(value)),
-      rival && [h("small", percent(-gain)), h("span.unseen", " from "), h("small", rival.name)],
+      rival && [h("small", percent(-gain)), h("span.unseen", " "), h("small", `vs ${rival.name}`)],
     ),
   );
   cell.style.setProperty("--gain", String(Math.max(0, Math.min(1, gain))));
@@ -118,6 +119,13 @@ function everything(all) {
     h(
       "section",
       h("h2", "Made for a model"),
+      h(
+        "p.faint",
+        Object.entries(ALIASES)
+          .map(([alias, meaning]) => `${alias}: ${meaning}`)
+          .join("; "),
+        ".",
+      ),
       own.length
         ? listed("Solvers made for a model", own)
         : h("p.empty", "Nothing yet. Start a search, or import a table with POST /solvers."),

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -185,3 +186,40 @@ def test_an_address_with_nonsense_in_it_shows_the_usual(visit: Visit) -> None:
     visit.open("#/playground?class=99&steps=minus&seed=&model=none")
     wait_for_picture(visit.page)
     expect(visit.page.get_by_role("img", name="Z, drawn in 4 steps")).to_be_visible()
+
+
+def test_a_model_that_is_not_loaded_can_be_and_no_other_takes_its_place(visit: Visit) -> None:
+    page = visit.page
+    visit.open("#/playground?model=glyphs-ddpm&class=10&steps=3")
+    expect(page.get_by_text("glyphs-ddpm is not loaded.")).to_be_visible()
+    visit.assert_accessible()
+    page.get_by_role("button", name="Load glyphs-ddpm").click()
+    wait_for_picture(page)
+    expect(page.get_by_role("img", name="A, drawn in 3 steps by glyphs-ddpm")).to_be_visible()
+    httpx.delete(f"{visit.url}/models/glyphs-ddpm/residency", timeout=60).raise_for_status()
+
+
+def test_a_thousand_classes_have_a_square_each(visit: Visit) -> None:
+    def many(route: Route) -> None:
+        answer = route.fetch()
+        models = answer.json()
+        for model in models["models"]:
+            model["classes"] = [f"kind {n // 2}" for n in range(1000)]
+        route.fulfill(response=answer, json=models)
+
+    page = visit.page
+    page.route("**/models", many)
+    visit.open("#/playground?class=22&steps=4")
+    tile = page.get_by_role("radio", name="kind 11 (22)", exact=True)
+    expect(tile).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") == 0
+    width, height = tile.evaluate("tile => [tile.offsetWidth, tile.offsetHeight]")
+    assert height == pytest.approx(width, abs=1)
+    below = page.locator(".classes button").nth(100)
+    assert below.evaluate("tile => tile.offsetTop") > tile.evaluate("tile => tile.offsetTop")
+    page.get_by_role("searchbox", name="Find a class").fill("kind 499")
+    expect(page.get_by_role("radio")).to_have_count(2)
+    page.get_by_role("searchbox", name="Find a class").fill("")
+    expect(tile).to_be_in_viewport(ratio=1)
+    visit.assert_accessible()
+    page.unroute_all(behavior="ignoreErrors")
