@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def _siblings(options: argparse.Namespace) -> list[Result]:
     return [
-        compare(_home(name, steps), steps, _plan(options), CACHE)
+        compare(_home(name, steps), steps, _plan(options), CACHE, options.every)
         for name in options.models
         for steps in options.steps
     ]
@@ -108,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=(*FLOW_MODELS, VP_MODEL),
         default=[*FLOW_MODELS, VP_MODEL],
         help="of `siblings` (all)",
+    )
+    parser.add_argument(
+        "--every",
+        action="store_true",
+        help="in `siblings`: every classical solver, not the best ones alone; take fewer samples",
     )
     parser.add_argument("--samples", type=int, default=720, help="of each table (720)")
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -1,7 +1,8 @@
 """A searched table that ships, beside classical and published solvers on its own network.
 
 As a search job does it: all classical solvers are looked at on a few samples, and the best of them
-are measured on many, with the published table and the one that was searched.
+are measured on many, with the published table and the one that was searched. Or every one of them
+is measured, which takes long, on fewer samples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from search_jobs.evaluate import (
     Meter,
     Metric,
     Subject,
+    classical_contenders,
     evaluate,
     published_contenders,
 )
@@ -25,12 +27,14 @@ from ..results import Result
 from ..search.figures import lead
 
 ABOUT = (
-    "The searched table that ships beside the published ones and the best classical ones of as "
+    "The searched table that ships beside the published ones and {classical} of as "
     "many steps, at the model's default guidance scale, from the same held-out noises; root mean "
     "square distance of the ends from the converged solution, Fréchet distance in the judge's "
     "features, class accuracy. A lead is in 95 % margins of the paired difference: above 1 it is "
-    "beyond the noise. All classical ones were looked at before, on a few of the noises."
+    "beyond the noise."
 )
+BEST = "the best classical ones (all were looked at before, on a few of the noises)"
+EVERY = "every classical one, at uniform times and at uniform log-SNR,"
 METRICS = (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE, Metric.CLASS_ACCURACY)
 
 
@@ -49,6 +53,13 @@ def others(home: Home, steps: int, plan: EvaluationPlan, cache: Path) -> list[Co
     return [*classical, *published_contenders(home.subject.problem.kind, steps)]
 
 
+def everyone(home: Home, steps: int) -> list[Contender]:
+    """All that no search of ours has made."""
+    kind = home.subject.problem.kind
+    classical = classical_contenders(kind, steps, with_uniform_lambda=True)
+    return [*classical, *published_contenders(kind, steps)]
+
+
 def measured(
     home: Home, contenders: Sequence[Contender], plan: EvaluationPlan, cache: Path
 ) -> dict[str, Measurement]:
@@ -58,8 +69,11 @@ def measured(
     return dict(zip(names, evaluation.measurements, strict=True))
 
 
-def compare(home: Home, steps: int, plan: EvaluationPlan, cache: Path) -> Result:
-    rivals = others(home, steps, plan, cache)
+def compare(
+    home: Home, steps: int, plan: EvaluationPlan, cache: Path, every: bool = False
+) -> Result:
+    """every: measure all classical solvers, not the best ones alone."""
+    rivals = everyone(home, steps) if every else others(home, steps, plan, cache)
     found = measured(home, [home.searched, *rivals], plan, cache)
     own = found[home.searched.name]
     figures: dict[str, float] = {}
@@ -69,8 +83,8 @@ def compare(home: Home, steps: int, plan: EvaluationPlan, cache: Path) -> Result
         figures[f"best other {metric.value}"] = best.estimates[metric].value
         figures[f"lead in {metric.value}"] = lead(own, best, metric)
     return Result(
-        name=f"models-{home.subject.name}-{steps}",
-        about=ABOUT,
+        name=f"models-{home.subject.name}-{steps}{'-every' if every else ''}",
+        about=ABOUT.format(classical=EVERY if every else BEST),
         parameters=parameters(home, steps, plan) | {"searched": home.searched.name},
         figures=figures,
         samples=shown(found),

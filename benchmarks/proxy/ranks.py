@@ -51,7 +51,8 @@ class Plan:
     max_solvers: int | None = None  # of each step count
 
 
-# What two cores can do in a quarter of an hour; 10,000 samples of all would take them a night.
+# A quarter of an hour on two cores. Solvers of four steps differ by tens; where samples decide
+# (from 6 steps on), ten times as many are needed, and as much longer.
 FULL = Plan(steps=(4,), offline_samples=1000, proxy_images=1024, max_solvers=10)
 QUICK = Plan(steps=(4,), offline_samples=72, proxy_images=320, max_solvers=3)
 

@@ -1,6 +1,7 @@
 """`./run bench reproduce --row sit-xl-2 --checkpoint FILE --vae FOLDER --out FOLDER …`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from diffusion_core.folders import DEFAULT_HOME
 from diffusion_core.host import keep_freed_memory
 from diffusion_core.quality.neighbours import NUM_NEIGHBOURS
 from diffusion_core.registry import find_device
+from diffusion_core.settings import variable
 from search_jobs.distributed import joined
 from search_jobs.errors import SearchError
 from search_jobs.search import Shard
@@ -120,7 +122,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     network.add_argument("--model", metavar="NAME", help="one that `./run models add` has added")
     files.add_argument(
-        "--home", type=Path, default=DEFAULT_HOME, help="data folder, where --model is looked for"
+        "--home",
+        type=Path,
+        default=os.environ.get(variable("home"), DEFAULT_HOME),
+        help="data folder, where --model is looked for (FEWSTEP_HOME)",
     )
     files.add_argument("--vae", type=Path, metavar="FOLDER", help="autoencoder as diffusers has it")
     files.add_argument(

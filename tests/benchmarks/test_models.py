@@ -40,6 +40,14 @@ def test_a_searched_table_is_held_against_the_best_of_all_others(tmp_path: Path)
     assert figures["lead in endpoint_rmse"] < 0
 
 
+def test_every_classical_solver_can_be_measured(tmp_path: Path) -> None:
+    best, every = (
+        compare(home("one", "euler"), STEPS, PLAN, tmp_path, every) for every in (False, True)
+    )
+    assert {"heun", "euler", "deis-3-lambda"} <= set(every.samples) - set(best.samples)
+    assert every.name == f"{best.name}-every"
+
+
 def test_a_loss_is_what_a_table_loses_away_from_home(tmp_path: Path) -> None:
     poor, good = home("poor", "euler"), home("good", "ab2")
     figures = transfer([poor, good], STEPS, PLAN, tmp_path).figures
