@@ -15,7 +15,7 @@ from service.assembly import Services, open_services
 from service.server import DrainingServer, bind, uvicorn_config
 from service.settings import Settings
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0  # a search on a busy machine: its process alone imports for ten seconds
 
 
 @dataclass(frozen=True)

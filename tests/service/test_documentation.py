@@ -27,12 +27,7 @@ OPERATIONS = {
 }
 
 # Of commands, or refused with another error before they could reach a route.
-NOT_OVER_HTTP = {
-    BrokerUnavailable,
-    diffusion.FamilyUnknown,
-    diffusion.ModelExists,
-    diffusion.SolverUnknown,
-}
+NOT_OVER_HTTP = {BrokerUnavailable, diffusion.FamilyUnknown, diffusion.SolverUnknown}
 
 
 def check(schema: dict[str, Any], value: object) -> None:

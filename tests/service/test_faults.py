@@ -238,14 +238,17 @@ def test_a_draining_server_is_not_ready_and_takes_nothing(start_server: StartSer
         assert ended(live, "rejected") == 1
 
 
-def test_a_stuck_engine_is_alive_but_not_ready(
-    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+def test_a_stuck_engine_is_alive_but_not_ready_and_the_log_says_why(
+    start_server: StartServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("service.readiness.PROBE_TIMEOUT_S", 0.05)
     with start_server() as live, slow(live, 0.5), httpx.Client(base_url=live.url) as http:
         problem = assert_problem(http.get("/readyz"), 503)
         assert problem["type"] == "urn:fewstep:problem:not-ready"
         assert http.get("/livez").status_code == 200
+    assert "not ready: a probe forward did not come through in 0.05 s" in caplog.text
 
 
 def test_an_unforeseen_error_of_a_route_is_a_mute_problem(

@@ -55,6 +55,7 @@ def own_home(home: Path, tmp_path: Path) -> dict[str, object]:
 
 
 @on_linux
+@pytest.mark.timeout(300)  # it waits for a worker, for another one, and for a search
 def test_a_killed_worker_is_restarted_and_what_it_finds_is_served(
     start_server: StartServer, own_home: dict[str, object]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from diffusion_core.model import LoadedModel
+from diffusion_core.quality import Judge
 from diffusion_core.select import SolverSelector
 from service.engine.engine import Engine
 from service.fid_proxy import canaries as flights
@@ -20,15 +21,15 @@ from solver_store.store import SolverStore
 from tests.service.engine.conftest import MakeRequest
 from tests.service.searches import euler
 
-from .judged import NUM_FEATURES, judge_of
+from .judged import NUM_FEATURES
 
 SHARE = 0.1
 
 
 @pytest.fixture(scope="module")
-def proxy(tiny: LoadedModel) -> FidProxy:
+def proxy(tiny: LoadedModel, judge: Judge) -> FidProxy:
     watching = FidProxy()
-    watching.watch(tiny, judge_of(tiny))
+    watching.watch(tiny, judge)
     return watching
 
 

@@ -1,6 +1,6 @@
 """A judge that fails: the pictures are made, the other models watched, and somebody is told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,9 +14,11 @@ from service.fid_proxy.gauges import FidGauges
 from service.fid_proxy.proxy import EVALUATE_EVERY, Fate, FidProxy
 from service.fid_proxy.samples import Series, Source
 
-from .judged import Projections, judge_of, make, requests
+from .judged import Projections, make, requests
 
 ONE_BATCH = 4
+
+pytestmark = pytest.mark.usefixtures("as_on_the_engine_thread")
 
 
 class Moody(Projections):
@@ -30,17 +32,6 @@ class Moody(Projections):
         if self.fails:
             raise RuntimeError("no")
         return super().features(images)
-
-
-@pytest.fixture(autouse=True)
-def _as_on_the_engine_thread() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def judge(tiny: LoadedModel) -> Judge:
-    return judge_of(tiny)
 
 
 @pytest.fixture

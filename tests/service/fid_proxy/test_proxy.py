@@ -1,6 +1,6 @@
 """Pictures go into an engine and a proxy comes out: does it see what is better and what broke?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,20 +17,11 @@ from service.fid_proxy.proxy import MAX_WAITING, Fate, FidProxy, Work
 from service.fid_proxy.register import Standing
 from service.fid_proxy.samples import Reading, Series, Source
 
-from .judged import NUM_FEATURES, damaged, judge_of, make, requests
+from .judged import NUM_FEATURES, damaged, make, requests
 
 WINDOW = 8 * NUM_FEATURES
 
-
-@pytest.fixture(autouse=True)
-def _as_on_the_engine_thread() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def judge(tiny: LoadedModel) -> Judge:
-    return judge_of(tiny)
+pytestmark = pytest.mark.usefixtures("as_on_the_engine_thread")
 
 
 @pytest.fixture

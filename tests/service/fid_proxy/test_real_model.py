@@ -1,7 +1,6 @@
 """The proxy of the bundled model: it sees a worse solver, and damage."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -23,7 +22,11 @@ from .judged import damaged
 STEPS = 4
 NUM_IMAGES = 320  # a little more than the minimum of 256, by the age of which they weigh less
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("as_on_the_engine_thread"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +42,6 @@ def glyphs(folder: ModelFolder) -> LoadedModel:
 @pytest.fixture(scope="module")
 def judge(folder: ModelFolder) -> Judge:
     return load_judge(folder)
-
-
-@pytest.fixture(autouse=True)
-def _as_on_the_engine_thread() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
 
 
 def champion() -> SolverTable:
