@@ -32,7 +32,9 @@ class Reporter:
         self._last: dict[int, Progress] = {}
 
     def teaching(self, steps: int, done: int, of: int) -> None:
-        self._report(Progress(steps=steps, stage="teacher"), TEACHER * done / of)
+        """done, of: network evaluations, which are a part of the budget."""
+        progress = Progress(steps=steps, stage="teacher", evaluations=done)
+        self._report(progress, TEACHER * done / of)
 
     def searching(self, steps: int, step: Step) -> None:
         progress = Progress(

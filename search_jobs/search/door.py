@@ -63,7 +63,7 @@ def search(
     checkpoint  file to resume from and to write to; None starts anew and keeps nothing
     cache       folder of teachers' endpoints, shared by all searches
     watch       told of every iteration; returns True to stop and keep what there is
-    teaching    told of every block of the teacher's endpoints
+    teaching    told of the teacher's every step
 
     In several processes (shard.py) all return the same; `watch` is told in the first one alone.
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from diffusion_core.classic import classical_table
 from diffusion_core.files import write_atomically
-from diffusion_core.program import compile_program, sample
+from diffusion_core.program import compile_program, trajectory
 
 from .problem import Problem
 from .shard import ALONE, Shard
@@ -30,7 +31,8 @@ MAX_TEACHER_SEEDS = 2**20
 # steps, where Adams-Bashforth 4 over uniform times is still .007 away at 64.
 SOLVER = "unipc-3-lambda"
 
-Tick = Callable[[int, int], None]  # told how many endpoints there are, of how many
+Tick = Callable[[int, int], None]  # told how many network evaluations are done, of how many
+Told = Callable[[int, int], None]  # told of the block from such a seed on, and of its steps
 
 
 @dataclass(frozen=True)
@@ -49,37 +51,50 @@ class Teacher:
     def endpoints(
         self, count: int, tick: Tick = lambda done, of: None, shard: Shard = ALONE
     ) -> Tensor:
-        """Of noise seeds 0 to count - 1: (count, C, H, W) float32, on the problem's device."""
+        """Of noise seeds 0 to count - 1: (count, C, H, W) float32, on the problem's device.
+
+        tick  is called after every step; of several processes, in which it may be a meeting, after
+              the blocks that they compute at one time. It may raise to end the work.
+        """
         assert count <= MAX_TEACHER_SEEDS
+        of = self.cost(count)
+
+        def told(start: int, steps: int) -> None:
+            tick(min(self.cost(start) + BLOCK * steps, of), of)
+
+        compute = self._block if shard.size > 1 else partial(self._block, told=told)
         starts = range(0, count, BLOCK)
         blocks: list[Tensor] = []
         for first in range(0, len(starts), shard.size):
-            blocks += shard.map(self._block, starts[first : first + shard.size])
-            tick(min(len(blocks) * BLOCK, count), count)
+            blocks += shard.map(compute, starts[first : first + shard.size])
+            told(len(blocks) * BLOCK, 0)
         return torch.cat(blocks)[:count].to(self.problem.device)
 
     def cost(self, count: int) -> int:
         """Network evaluations of so many endpoints: a cached one is charged as if computed."""
         return count * self.steps
 
-    def _block(self, start: int) -> Tensor:
+    def _block(self, start: int, told: Told = lambda start, steps: None) -> Tensor:
         path = self._path(start)
         known = None if path is None else _read(path)
         if known is not None:
             return known
-        endpoints = self._compute(start)
+        endpoints = self._compute(start, told)
         if path is not None:
             write_atomically(save({"endpoints": endpoints}), path)
         return endpoints
 
     @torch.no_grad()
-    def _compute(self, start: int) -> Tensor:
+    def _compute(self, start: int, told: Told) -> Tensor:
         """Always a whole block: what a block holds does not depend on how many were asked for."""
         problem = self.problem
         table = classical_table(self.solver, problem.kind.schedule, self.steps)
         program = compile_program(table, problem.kind)
-        noise, labels = problem.draw(range(start, start + BLOCK))
-        return sample(problem.network, program, noise, labels, problem.guidance(BLOCK)).cpu()
+        x, labels = problem.draw(range(start, start + BLOCK))
+        states = trajectory(problem.network, program, x, labels, problem.guidance(BLOCK))
+        for step, x in enumerate(states, start=1):
+            told(start, step)
+        return x.cpu()
 
     def _path(self, start: int) -> Path | None:
         if self.folder is None or not self.problem.identity:

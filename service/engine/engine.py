@@ -76,6 +76,7 @@ class Engine:
         """
         row_limit = self._max_rows or best_row_count(model, self._time_forward)
         self._inbox.ask(lambda: self._seat(model, row_limit))
+        logger.info("%s: at most %d network rows a forward", model.card.name, row_limit)
 
     def unload(self, name: str) -> None:
         """Take no more images of a model, finish those under way, and let its memory go.

@@ -18,7 +18,8 @@ ROW_COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)  # from what a guided picture takes
 CPU_ROW_COUNTS = ROW_COUNTS[:5]
 GOOD_ENOUGH = 0.95  # of the best rate: fewer rows a forward means earlier answers
 REPEATS = 3
-LONG_S = 0.5  # a forward so long is seen once, and more rows are not tried after it
+LONG_S = 0.5  # after a forward so long more rows are tried only while they pay
+LAST_S = 2.0  # one so long is seen once, and no more rows are tried
 
 TimeForward = Callable[[LoadedModel, int], float]  # seconds of a forward of so many rows
 
@@ -33,6 +34,9 @@ def timed_forward(model: LoadedModel, rows: int) -> float:
 def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward) -> int:
     """The smallest row count whose rate is within 5 % of the best one seen; at least 2.
 
+    A long forward may be that of a small network on cores that others use just now, where all row
+    counts take as long: so it is not the last.
+
     Raises ModelTooLarge where memory runs out already at 2 rows.
     """
     counts = CPU_ROW_COUNTS if model.device.type == "cpu" else ROW_COUNTS
@@ -41,8 +45,10 @@ def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward
         seconds = _seconds_if_room(model, rows, time_forward)
         if seconds is None:
             break
-        rates[rows] = rows / seconds
-        if seconds > LONG_S:
+        rate = rows / seconds
+        pays = GOOD_ENOUGH * rate > max(rates.values(), default=0.0)
+        rates[rows] = rate
+        if seconds > LAST_S or (seconds > LONG_S and not pays):
             break
     if not rates:
         raise ModelTooLarge(
@@ -71,9 +77,9 @@ def forward_seconds(
 ) -> float:
     """The shortest of a few forwards of so many rows, after one that warms up."""
     first = time_forward(model, rows)
-    if first > LONG_S:
+    if first > LAST_S:
         return first
-    return min(time_forward(model, rows) for _ in range(REPEATS))
+    return min(time_forward(model, rows) for _ in range(1 if first > LONG_S else REPEATS))
 
 
 @torch.inference_mode()

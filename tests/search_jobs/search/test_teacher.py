@@ -69,6 +69,25 @@ def test_an_interrupted_teacher_goes_on_at_its_last_block(tmp_path: Path) -> Non
     assert torch.equal(whole, Teacher.of(rested, None).endpoints(3 * BLOCK))
 
 
+def test_every_step_is_told_and_may_be_the_last(tmp_path: Path) -> None:
+    count, told = BLOCK + 5, list[tuple[int, int]]()
+
+    def tick(done: int, of: int) -> None:
+        told.append((done, of))
+        if done == 40 * BLOCK:
+            raise KeyboardInterrupt
+
+    problem = gaussian_problem(identity="weights")
+    Teacher.of(problem, None).endpoints(count, lambda done, of: told.append((done, of)))
+    done = [done for done, _ in told]
+    assert done[:32] == [BLOCK * step for step in range(1, 33)]
+    assert sorted(done) == done
+    assert set(told[-1]) == {of for _, of in told} == {Teacher.of(problem, None).cost(count)}
+    with pytest.raises(KeyboardInterrupt):
+        Teacher.of(problem, tmp_path).endpoints(2 * BLOCK, tick)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1, "the block that was done"
+
+
 def test_without_an_identity_nothing_is_kept(tmp_path: Path) -> None:
     Teacher.of(gaussian_problem(), tmp_path).endpoints(1)
     assert not list(tmp_path.iterdir())

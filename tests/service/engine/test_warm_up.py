@@ -41,6 +41,8 @@ class Clock:
         ({2: 0.0104, 4: 0.0208, 8: 0.0416, 16: 0.08, 32: 0.17}, 2),
         # Nothing is gained by rows, the rate even falls.
         ({2: 0.01, 4: 0.03, 8: 0.08, 16: 0.2, 32: 0.45}, 2),
+        # A small network on cores that others use: every forward is long, whatever its rows.
+        ({2: 0.52, 4: 0.52, 8: 0.55, 16: 0.6, 32: 0.9}, 32),
     ],
 )
 def test_it_is_the_smallest_that_is_about_as_quick_as_the_best(
@@ -49,8 +51,14 @@ def test_it_is_the_smallest_that_is_about_as_quick_as_the_best(
     assert best_row_count(tiny, Clock(seconds)) == best
 
 
-def test_a_long_forward_is_seen_once_and_the_last(tiny: LoadedModel) -> None:
-    clock = Clock({2: 1.3})
+def test_after_a_long_forward_more_rows_are_tried_only_while_they_pay(tiny: LoadedModel) -> None:
+    clock = Clock({2: 0.8, 4: 1.6})
+    assert best_row_count(tiny, clock) == 2
+    assert clock.asked == [2, 2, 4, 4]
+
+
+def test_a_very_long_forward_is_seen_once_and_the_last(tiny: LoadedModel) -> None:
+    clock = Clock({2: 2.6})
     assert best_row_count(tiny, clock) == 2
     assert clock.asked == [2]
 
