@@ -121,6 +121,8 @@ def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
     """An AutoencoderKL from a folder as diffusers writes it. Raises ModelInvalid."""
     from diffusers import AutoencoderKL  # takes seconds to import, and pixel models do without
 
+    if not folder.is_dir():
+        raise ModelInvalid(f"{folder}: no such folder; nothing is downloaded")
     if not (folder / "config.json").is_file():
         raise ModelInvalid(
             f"{folder}: no config.json: this is no autoencoder's folder of diffusers"

@@ -131,7 +131,10 @@ def check_fit(
     unknown = sorted(given.keys() - wanted.keys())
     shaped = [k for k in wanted.keys() & given.keys() if wanted[k].shape != given[k].shape]
     if missing:
-        raise ModelInvalid(f"{source}: {len(missing)} tensors missing, the first is {missing[0]}")
+        others = f"; {len(unknown)} unknown, the first is {unknown[0]}" if unknown else ""
+        raise ModelInvalid(
+            f"{source}: {len(missing)} tensors missing, the first is {missing[0]}{others}"
+        )
     if unknown:
         raise ModelInvalid(f"{source}: {len(unknown)} tensors unknown, the first is {unknown[0]}")
     if shaped:

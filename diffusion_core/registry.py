@@ -81,7 +81,10 @@ def _found_in(root: Path) -> dict[str, ModelFolder]:
 
 
 def _by_name(folders: Iterable[Path]) -> dict[str, ModelFolder]:
-    """Of several with one name the first; what cannot be read is left out."""
+    """Of several with one name the one whose folder is called so, else the first.
+
+    What cannot be read is left out.
+    """
     found: dict[str, ModelFolder] = {}
     for path in folders:
         try:
@@ -89,9 +92,12 @@ def _by_name(folders: Iterable[Path]) -> dict[str, ModelFolder]:
         except ModelInvalid as error:
             _say_once(f"a model is left out: {error}")
             continue
-        other = found.setdefault(folder.card.name, folder)
-        if other.path != path:
-            _say_once(f"a model is left out: {path} is called {folder.card.name}, as {other.path}")
+        name = folder.card.name
+        other = found.setdefault(name, folder)
+        if other.path.name != name == path.name:  # a copy came first
+            found[name], folder = folder, other
+        if found[name] is not folder:
+            _say_once(f"a model is left out: {folder.path} is called {name}, as {found[name].path}")
     return found
 
 

@@ -16,6 +16,7 @@ from solver_store.errors import VersionNotFound
 from solver_store.records import SolverVersion
 from solver_store.reference import (
     AutoReference,
+    DigestReference,
     NameReference,
     Reference,
     StoredReference,
@@ -107,8 +108,8 @@ class SolverSelector:
     ) -> SelectedSolver:
         if isinstance(reference, AutoReference):
             return self._automatic(card, steps, guidance_scale)
-        if isinstance(reference, NameReference) and is_classical(reference.name):
-            return self._classical(reference.name, card, steps)
+        if not isinstance(reference, DigestReference) and is_classical(reference.name):
+            return self._classical(_only_named(reference), card, steps)
         return self._stored(self._resolve(reference, steps), card, steps)
 
     def _automatic(self, card: ModelCard, steps: int, guidance_scale: float) -> SelectedSolver:
@@ -162,6 +163,14 @@ class SolverSelector:
         return _remembered(
             self._programs, (table.digest, kind), lambda: compile_program(table, kind)
         )
+
+
+def _only_named(reference: StoredReference) -> str:
+    """The name of a classical solver. Raises VersionNotFound where more was asked for."""
+    assert not isinstance(reference, DigestReference)
+    if not isinstance(reference, NameReference):
+        raise VersionNotFound(f"{reference.name} is classical: it has no versions and no aliases")
+    return reference.name
 
 
 def published_families(card: ModelCard) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from .spec import JobState, Progress
 
 logger = logging.getLogger(__name__)
 
+OUR_ERRORS = (SearchError, DiffusionError, StoreError)
+
 
 def perform(job_id: str, holder: str) -> None:
     """Do a job, unless there is nothing to do: somebody works on it, or it has ended.
@@ -61,7 +63,8 @@ def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerS
             raise
         except Exception as error:  # whatever it is, it ends the job, and a person wants to know
             reason = reason_of(error)
-            logger.exception("search job %s has failed", claim.job_id)
+            is_ours = isinstance(error, OUR_ERRORS)  # says all there is to know
+            logger.error("search job %s has failed: %s", claim.job_id, reason, exc_info=not is_ours)
             control.tell_the_last()
             patiently(lambda: jobs.finish(claim, JobState.FAILED, reason))
         else:
@@ -92,7 +95,7 @@ def _end(claim: Claim, jobs: JobStore, control: JobControl) -> None:
 
 def reason_of(error: Exception) -> str:
     """Why a job has failed, in a sentence for whoever asked for it."""
-    if isinstance(error, SearchError | DiffusionError | StoreError):
+    if isinstance(error, OUR_ERRORS):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -60,6 +60,7 @@ class SearchWorker(Worker):
     jobs: JobStore
     settings: WorkerSettings
     broker: Broker | None = None
+    _has_ended_horse = False  # the one that runs, or ran last
     _trouble = ""  # what the log has said last of the broker
     _tend_at = 0.0  # not before: monotonic()
     last_cleaned_at: Any  # RQ's type for it is None
@@ -81,6 +82,7 @@ class SearchWorker(Worker):
         assert isinstance(job, Message)
         tie = (sys.executable, "-I", tied.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
         command = [*tie, *self.program, self.name, job.search_job_id]
+        self._has_ended_horse = False
         self._horse_pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
@@ -98,8 +100,14 @@ class SearchWorker(Worker):
         """Kill the process of the running job and all that it has started, from any thread."""
         pid = self.horse_pid
         if pid:
+            self._has_ended_horse = True
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # it leads a group of its own
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """RQ warns of a death that it did not order; those that we order are no news."""
+        pid, status, usage = super().wait_for_horse()
+        return pid, os.EX_OK if self._has_ended_horse else status, usage
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         with redis_may_be_away():

@@ -4,6 +4,7 @@ Exit status: 0 done · 1 failed, with one line on stderr · 2 used wrongly · 13
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from solver_store.errors import StoreError
 
 from .client import ClientError, Unreachable
 from .commands import evaluate, generate, jobs, models, search, solvers
-from .commands.common import CommandFailed
+from .commands.common import CALLED, CommandFailed
 from .errors import ServiceError
 from .settings import Settings, read_settings
 from .version import VERSION
@@ -35,8 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
+        sys.stdout.flush()  # here it may fail, and not unseen at the end
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read, as `head` does, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        return 1
     except FAILURES as error:
         hint = " (--url or FEWSTEP_URL names another)" if isinstance(error, Unreachable) else ""
         print(f"fewstep: {error}{hint}", file=sys.stderr)
@@ -46,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fewstep", description="Images from diffusion models in few network evaluations."
+        prog=CALLED, description="Images from diffusion models in few network evaluations."
     )
     parser.add_argument("--version", action="version", version=f"fewstep {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -92,7 +92,8 @@ class Teacher:
         program = compile_program(table, problem.kind)
         x, labels = problem.draw(range(start, start + BLOCK))
         states = trajectory(problem.network, program, x, labels, problem.guidance(BLOCK))
-        for step, x in enumerate(states, start=1):
+        for step in range(1, program.steps + 1):
+            x = next(states)
             told(start, step)
         return x.cpu()
 

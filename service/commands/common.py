@@ -13,6 +13,8 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 Command = Callable[[Client, argparse.Namespace], None]
 
+CALLED = os.environ.get("FEWSTEP_CALLED", "fewstep")  # as what: ./run says so of itself
+
 N = TypeVar("N", int, float)
 
 

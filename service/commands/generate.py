@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,13 @@ def _class_id(client: Client, arguments: argparse.Namespace) -> int:
     if arguments.class_id is not None:
         return int(arguments.class_id)
     classes = client.model(arguments.model).classes
-    named = [class_id for class_id, name in enumerate(classes) if name == arguments.class_name]
+    asked = arguments.class_name.casefold()
+    named = [class_id for class_id, name in enumerate(classes) if name.casefold() == asked]
     if not named:
-        known = ", ".join(classes[:40])
-        raise CommandFailed(f"no class is named {arguments.class_name!r}; there are {known}")
+        by_folded = {name.casefold(): name for name in classes}
+        near = [by_folded[name] for name in get_close_matches(asked, by_folded)]
+        known = f"near it: {', '.join(near)}" if near else f"there are {', '.join(classes[:40])}"
+        raise CommandFailed(f"no class is named {arguments.class_name!r}; {known}")
     if len(named) > 1:  # ImageNet has two cranes
         ids = " and ".join(map(str, named))
         raise CommandFailed(f"several classes are named {arguments.class_name!r}: {ids}; say which")

@@ -12,14 +12,15 @@ from diffusion_core.settings import add_flags, given_flags
 from search_jobs.settings import WorkerSettings, read_worker_settings
 
 from ..client import Client
-from .common import CommandFailed, Commands, add_server_command
+from .common import CALLED, CommandFailed, Commands, add_server_command
 from .output import table_console
 
 if TYPE_CHECKING:
+    from diffusion_core.card import ModelCard
     from diffusion_core.conversion import Addition
     from diffusion_core.model import ModelFolder
 
-NAME_HELP = "a name from `fewstep models list`"
+NAME_HELP = f"a name from `{CALLED} models list`"
 
 
 def add_commands(commands: Commands) -> None:
@@ -31,7 +32,7 @@ def add_commands(commands: Commands) -> None:
         help="make a published checkpoint one of our models; needs no server",
         description="Converts a checkpoint of DiT, SiT or FlowDCN (the released files, what their "
         "training codes write, or a folder of diffusers) to safetensors beside a card. A server "
-        "that runs already loads it by `fewstep models load NAME`.",
+        f"that runs already loads it by `{CALLED} models load NAME`.",
     )
     adding.add_argument("--family", required=True, help="sit-xl-2-256, dit-xl-2-512, …")
     adding.add_argument("--checkpoint", required=True, type=Path, metavar="FILE")
@@ -80,7 +81,8 @@ def _add(arguments: argparse.Namespace) -> None:
     from diffusion_core.families import get_family
 
     family = get_family(arguments.family)
-    addition = Addition(family, arguments.checkpoint, arguments.name or family.name, arguments.vae)
+    name = family.name if arguments.name is None else arguments.name
+    addition = Addition(family, arguments.checkpoint, name, arguments.vae)
     folder = _with_progress(_home(arguments), addition)
     shape = " x ".join(map(str, folder.card.latent_shape))
     print(f"{folder.card.name}: {folder.card.title}, {_size(folder)}, latents {shape}")
@@ -110,18 +112,22 @@ def _with_progress(home: Path, addition: "Addition") -> "ModelFolder":
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    table = Table("name", "network", "schedule", "picture", "classes", "size", box=None)
+    table = Table("name", "schedule", "samples", "size", "what it is", box=None)
     for folder in _at_hand(arguments).values():
         card = folder.card
         table.add_row(
             card.name,
-            card.architecture.network,
             card.schedule,
-            f"{card.latent_shape[1]}x{card.latent_shape[2]} {card.decoder}",
-            str(len(card.classes)),
+            _samples(card),
             _size(folder),
+            card.title,
         )
     table_console().print(table)
+
+
+def _samples(card: "ModelCard") -> str:
+    what = {"pixels": "pixels", "vae": "latents, VAE"}.get(card.decoder, "latents, no VAE")
+    return f"{card.latent_shape[1]}x{card.latent_shape[2]} {what}"
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -175,4 +181,4 @@ def _load(client: Client, arguments: argparse.Namespace) -> None:
 
 def _unload(client: Client, arguments: argparse.Namespace) -> None:
     model = client.unload_model(arguments.name)
-    print(f"{model.name} is no longer loaded")
+    print(f"{model.name} is not loaded")

@@ -9,7 +9,7 @@ from search_jobs.spec import JobState, Method, Objective, Promote
 
 from ..answers import SearchJobAnswer
 from ..client import Client, Search
-from .common import CommandFailed, Commands, add_connection_flags, guidance_scale
+from .common import CALLED, CommandFailed, Commands, add_connection_flags, guidance_scale
 from .output import table_console
 from .search_display import Bars
 from .search_results import results_table
@@ -55,7 +55,7 @@ def _search(arguments: argparse.Namespace) -> None:
             follow_job(client, job)
         else:
             print(job.id)
-            _say(f"fewstep jobs follow {job.id}   shows how it goes")
+            _say(f"{CALLED} jobs follow {job.id}   shows how it goes")
 
 
 def follow_job(client: Client, job: SearchJobAnswer) -> None:
@@ -68,8 +68,8 @@ def follow_job(client: Client, job: SearchJobAnswer) -> None:
             for event in client.follow(job.id):
                 bars.show(event)
     except KeyboardInterrupt:
-        _say(f"The search goes on: fewstep jobs follow {job.id}")
-        _say(f"To end it: fewstep jobs stop {job.id} (keeps the best so far), or cancel")
+        _say(f"The search goes on: {CALLED} jobs follow {job.id}")
+        _say(f"To end it: {CALLED} jobs stop {job.id} (keeps the best so far), or cancel")
         raise
     show_end(client.search_job(job.id))
 

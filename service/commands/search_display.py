@@ -1,4 +1,7 @@
-"""Searches on the terminal: live bars, one for each step count and one for all, lists of jobs."""
+"""Searches on the terminal: live bars, one for each step count and one for all, lists of jobs.
+
+Where there is no terminal, a line for every stage and every twentieth takes the bars' place.
+"""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -31,6 +34,7 @@ class Bars:
             for steps in spec.steps
         }
         self._whole = self._progress.add_task("in all", total=1.0, told="")
+        self._line_told: tuple[object, ...] = ()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -67,6 +71,15 @@ class Bars:
         share = min(1.0, progress.evaluations / self._budget)
         told = progress_text(progress)
         self._progress.update(self._tasks[progress.steps], completed=share, told=told)
+        if not self._progress.console.is_terminal:
+            self._tell_line(progress, f"{progress.steps} steps: {told}", left)
+
+    def _tell_line(self, progress: SearchProgressAnswer, told: str, left: str) -> None:
+        line = (progress.steps, progress.stage, int(20 * progress.fraction))
+        if line != self._line_told:
+            parts = (f"{progress.fraction:4.0%} {told}", left)
+            self._progress.console.print(Text(", ".join(filter(None, parts))))
+        self._line_told = line
 
     def _complete(self, result: SearchResultAnswer) -> None:
         if result.steps in self._tasks:

@@ -7,10 +7,10 @@ from solver_store.records import CHAMPION
 
 from ..answers import SolverAnswer, SolverEntry, SolverVersionAnswer
 from ..client import Client, ProblemError
-from .common import CommandFailed
+from .common import CALLED, CommandFailed
 
 MAX_NEAR = 3
-LIST_COMMAND = "fewstep solvers list"
+LIST_COMMAND = f"{CALLED} solvers list"
 
 
 def split_name(text: str) -> tuple[str, int | str | None]:
@@ -54,11 +54,8 @@ def find_version(
         return client.solver_version(entry.name, which)
     alias = CHAMPION if which is None else which
     if alias not in entry.aliases:
-        numbers = ", ".join(str(known.version) for known in entry.versions)
-        raise CommandFailed(
-            f"{entry.name} has no {alias}; say which version, as in {entry.name}/1 "
-            f"(there are {numbers or 'none'})"
-        )
+        numbered = ", ".join(f"{entry.name}/{known.version}" for known in entry.versions)
+        raise CommandFailed(f"{entry.name} has no {alias}; say which version: {numbered}")
     return client.solver_version(entry.name, entry.aliases[alias])
 
 

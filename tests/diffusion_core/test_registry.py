@@ -1,6 +1,7 @@
 """Which model a name means: the same one to whoever asks."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_of_two_models_of_one_name_that_nobody_named_the_first_is_taken(tmp_path
     second = write_tiny_model(tmp_path / "models", "b").path / "card.json"
     second.write_text(second.read_text().replace('"name": "b"', '"name": "a"'))
     assert models_at_hand(tmp_path, [])["a"].path == first.path
+
+
+def test_a_copy_of_a_model_does_not_take_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = write_tiny_model(tmp_path / "models", "mine").path
+    copy = shutil.copytree(original, original.with_name("a-copy"))
+    assert models_at_hand(tmp_path, [])["mine"].path == original
+    assert f"a model is left out: {copy} is called mine, as {original}" in caplog.messages
 
 
 def test_a_gpu_that_is_not_there_is_refused_by_the_name_of_the_setting() -> None:

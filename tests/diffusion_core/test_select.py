@@ -135,6 +135,12 @@ def test_what_nobody_published_is_not_found(store, selector, card, unknown) -> N
         selector.select(unknown, card, 6, 1.5)
 
 
+@pytest.mark.parametrize("reference", ["ab2@champion", "ab2/1"])
+def test_a_classical_solver_has_neither_versions_nor_aliases(selector, card, reference) -> None:
+    with pytest.raises(VersionNotFound, match="ab2 is classical: it has no versions"):
+        selector.select(reference, card, 6, 1.5)
+
+
 def test_a_reference_that_cannot_be_read_is_refused(selector, card) -> None:
     with pytest.raises(InvalidReference):
         selector.select("Euler!", card, 6, 1.5)

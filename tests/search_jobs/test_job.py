@@ -93,13 +93,21 @@ def test_a_job_ends_in_published_versions(
     ],
 )
 def test_a_failed_job_says_why_and_keeps_its_checkpoint(
-    records: JobStore, home: Path, monkeypatch: pytest.MonkeyPatch, mishap: Mishap, reason: str
+    records: JobStore,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mishap: Mishap,
+    reason: str,
 ) -> None:
     monkeypatch.setattr(job_module, "search", quick_search)
     job_id = submitted(records, mishap)
     perform(job_id, "worker")
     failed = records.get(job_id)
     assert (failed.state, failed.error) == (JobState.FAILED, reason)
+    [logged] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert reason in logged.getMessage()
+    assert (not logged.exc_info) == (mishap is Mishap.DIVERGED), "ours need no traceback"
     assert (home / "searches" / job_id / "pid").exists()
 
 

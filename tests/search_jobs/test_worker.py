@@ -150,6 +150,7 @@ def test_redis_may_die_and_forget_while_a_job_runs(
 
 @pytest.mark.parametrize("mishap", [Mishap.ASLEEP, Mishap.DEAF])
 def test_a_cancelled_job_ends_in_the_middle_of_a_computation(
+    capfd: pytest.CaptureFixture[str],  # before the worker, so that it writes there
     worker: WorkerProcess,
     queue: SearchQueue,
     pid_of: Callable[[str], int],
@@ -166,6 +167,7 @@ def test_a_cancelled_job_ends_in_the_middle_of_a_computation(
     wait_until(lambda: not (tmp_path / "searches" / job_id).exists())
     next_id = submit(queue)
     assert wait_for_the_end(queue, next_id).state == JobState.SUCCEEDED
+    assert "WARNING" not in capfd.readouterr().err, "it was asked for"
 
 
 def test_a_stopped_job_keeps_the_best_so_far(

@@ -1,6 +1,8 @@
 """The `fewstep` command against a real server."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,8 +41,9 @@ def test_a_picture_is_written_with_its_provenance(capsys: Output) -> None:
     assert "d.png" in told
 
 
-def test_a_class_can_be_named(capsys: Output) -> None:
-    flags = ["--class-name", "b", "--seed", "5", "--guidance-scale", "1", "--model", "tiny"]
+@pytest.mark.parametrize("name", ["b", "B"])
+def test_a_class_can_be_named(capsys: Output, name: str) -> None:
+    flags = ["--class-name", name, "--seed", "5", "--guidance-scale", "1", "--model", "tiny"]
     assert main(["generate", *flags, "--deterministic", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["class_id"], told["seed"], told["guidance_scale"]) == (1, 5, 1)
@@ -78,6 +81,7 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         (["generate"], "say one class"),
         (["generate", "1", "--class-name", "b"], "say one class"),
         (["generate", "--class-name", "z"], "no class is named 'z'; there are a, b, c, d"),
+        (["generate", "--class-name", "bb"], "no class is named 'bb'; near it: b"),
         (["generate", "1", "-o", "nonesuch/x.png"], "nonesuch/x.png"),
         (["generate", "1", "--url", "http://127.0.0.1:1"], "--url or FEWSTEP_URL names another"),
         (["solvers", "show", "nonesuch"], "no solver is named 'nonesuch'; fewstep solvers list"),
@@ -91,7 +95,7 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         (["solvers", "export", "ab2"], "made for a number of steps; say which, as in --steps 6"),
         (["solvers", "export", "ab2/1", "--steps", "6"], "has no versions"),
         (["solvers", "export", "ab2@champion", "--steps", "6"], "has no versions"),
-        (["solvers", "show", "dit-xl-256-5@best"], "dit-xl-256-5 has no best; say which version"),
+        (["solvers", "show", "dit-xl-256-5@best"], "no best; say which version: dit-xl-256-5/1"),
         (["solvers", "export", "ab2", "--steps", "0"], "steps must lie in 1 to 256"),
         (["solvers", "export", "ab2", "--steps", "6", "--model", "x"], "no model 'x'"),
         (["solvers", "promote", "flowdnc-b-256-7", "1"], "near it: flowdcn-b-256-7, "),
@@ -105,6 +109,23 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
 )  # fmt: skip
 def test_a_failure_is_one_line(capsys: Output, arguments: list[str], told: str) -> None:
     assert told in failure(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["export", "flowdcn-b-256-5"]], ids=" ".join)
+def test_a_reader_that_has_enough_ends_it_quietly(server: Live, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "service.cli", "solvers", *arguments]
+    with subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["paint"], ["generate", "x"], ["solvers"]])
@@ -147,7 +168,7 @@ def test_one_of_a_family_is_exported_by_its_number_of_steps(capsys: Output) -> N
 def test_a_solver_without_a_champion_is_exported_by_version(capsys: Output, server: Live) -> None:
     server.services.store.publish("without-champion", published_tables()[0].table, source={})
     told = failure(capsys, "solvers", "export", "without-champion")
-    assert "has no champion; say which version, as in without-champion/1 (there are 1)" in told
+    assert "has no champion; say which version: without-champion/1" in told
     assert main(["solvers", "export", "without-champion/1"]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == 1
 

@@ -206,6 +206,18 @@ def test_bars_show_each_loss_and_the_time_that_remains_in_all(
     assert re.search(r"6 steps .* 0% waiting", shown(len(events)))
 
 
+def test_without_a_terminal_each_stage_has_a_line(client: Client, worker: Worker) -> None:
+    job = client.search(Search(steps=[5], guidance_scale=6.5))
+    finish(worker, job.id)
+    written = io.StringIO()
+    with Bars(job.spec, Console(file=written, width=120)) as bars:
+        for event in client.follow(job.id):
+            bars.show(event)
+            bars.show(event)
+    lines = written.getvalue().splitlines()
+    assert sum(line.startswith(" 50% 5 steps: search, loss 0.25") for line in lines) == 1
+
+
 def test_durations_read_like_a_clock() -> None:
     assert [duration_text(s) for s in (0.4, 59.4, 61, 3723)] == ["0 s", "59 s", "1:01", "1:02:03"]
 

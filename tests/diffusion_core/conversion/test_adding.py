@@ -1,6 +1,7 @@
 """From a checkpoint to a model that answers like the network it came from."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,9 +104,19 @@ def test_the_autoencoder_comes_along(models, tmp_path, vae) -> None:
     assert model.num_bytes > sum(p.numel() * 4 for p in model.network.parameters())
 
 
+def test_an_autoencoder_is_a_folder_and_no_name_to_download(models, tmp_path) -> None:
+    name = Path("stabilityai/sd-vae-ft-ema")
+    with pytest.raises(ModelInvalid, match=f"{name}: no such folder; nothing is downloaded"):
+        add_model(models, Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine", name))
+
+
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
+        (
+            lambda w: w.update(other=w.pop("blocks.0.mlp.fc1.bias")),
+            r"1 tensors missing, .*fc1\.bias; 1 unknown, the first is other",
+        ),
         (lambda w: w.pop("blocks.1.mlp.fc2.bias"), r"missing, the first is blocks\.1\.mlp\.fc2"),
         (lambda w: w.update(extra=torch.ones(1)), "unknown, the first is extra"),
         (lambda w: w.update(pos_embed=torch.ones(1, 4, 16)), r"pos_embed has shape \(1, 4, 16\)"),
@@ -192,6 +203,7 @@ def test_what_a_killed_process_left_is_cleared(models, tmp_path) -> None:
 
 def test_a_wrong_autoencoder_is_refused_before_the_checkpoint_is_read(models, tmp_path) -> None:
     nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
     addition = Addition(small("sit-xl-2-256"), tmp_path / "none.pt", "mine", nowhere)
     with pytest.raises(ModelInvalid, match=r"nowhere: no config\.json"):
         add_model(models, addition)
