@@ -13,6 +13,7 @@ from diffusion_core.errors import ModelInvalid, ModelTooLarge
 from diffusion_core.model import LoadedModel, ModelFolder
 from service.answers import ModelAnswer
 from service.client import Client
+from service.engine.warm_up import LAST_S
 from service.errors import NotResident
 from tests.fakes import write_tiny_model
 from tests.service.live import Live, assert_problem, wait_until
@@ -273,7 +274,7 @@ def no_forward_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def timed(model: LoadedModel, rows: int) -> float:
         if model.card.name == name:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return 1.0  # so long that no more is tried
+        return 2 * LAST_S  # so no more rows are tried
 
     monkeypatch.setattr("service.engine.engine.timed_forward", timed)
 
