@@ -20,7 +20,7 @@ def add_commands(commands: Commands) -> None:
     for name, help_text, run in (
         ("show", "one of them, as JSON", _show),
         ("follow", "its progress until it ends", _follow),
-        ("cancel", "end it", _cancel),
+        ("cancel", "end it; what is not published yet is dropped", _cancel),
         ("stop", "end it now and keep the best so far", _stop),
     ):
         add_server_command(actions, name, help_text, run).add_argument("id")

@@ -181,4 +181,4 @@ def _load(client: Client, arguments: argparse.Namespace) -> None:
 
 def _unload(client: Client, arguments: argparse.Namespace) -> None:
     model = client.unload_model(arguments.name)
-    print(f"{model.name} is not loaded")
+    print(f"{model.name} is unloaded")
