@@ -3,6 +3,8 @@
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
+from stat import S_ISDIR
 from typing import TypeAlias, TypeVar
 
 from solver_store.records import MAX_GUIDANCE_SCALE
@@ -52,6 +54,30 @@ def number(text: str, kind: type[N]) -> N:
         return kind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a number, got {text!r:.60}") from None
+
+
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """The type of a flag: a file that can be written, as is known before work and not after it.
+
+    Without suffixes any will do. The type raises ArgumentTypeError.
+    """
+
+    def checked(text: str) -> Path:
+        file = Path(text)
+        if suffixes and file.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"must end in {', '.join(suffixes)}, got {text!r:.60}")
+        try:
+            if S_ISDIR(file.stat().st_mode):
+                raise argparse.ArgumentTypeError(f"must be a file, and {text!r:.60} is a folder")
+        except FileNotFoundError:
+            folder = file.absolute().parent
+            if not folder.is_dir():
+                raise argparse.ArgumentTypeError(f"there is no folder {folder}") from None
+        except OSError as error:  # too long a name, or a folder that is closed to us
+            raise argparse.ArgumentTypeError(f"{text!r:.60}: {error.strerror}") from None
+        return file
+
+    return checked
 
 
 def add_server_command(

@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from diffusion_core.settings import add_flags, given_flags
 from search_jobs.settings import WorkerSettings, read_worker_settings
 from solver_store.table import MAX_NFE
 
-from .common import CommandFailed, Commands, guidance_scale, number
+from .common import Commands, guidance_scale, number, output_file
 from .output import table_console
 
 if TYPE_CHECKING:
@@ -59,16 +58,18 @@ def add_command(commands: Commands) -> None:
         help="references as requests take them; default: all classical solvers, published tables "
         "and stored versions for this model and guidance scale",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--plot", type=_plot_file, metavar="FILE.png", help="draw them there")
+    parser.add_argument(
+        "--json", type=output_file(), metavar="FILE", help="write all figures there"
+    )
+    parser.add_argument(
+        "--plot", type=output_file(*PLOT_SUFFIXES), metavar="FILE.png", help="draw them there"
+    )
     add_flags(parser, WorkerSettings, SETTINGS)
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     settings = read_worker_settings(given_flags(arguments, WorkerSettings))
-    _check_folder(arguments.json)
-    _check_folder(arguments.plot)
     # torch takes seconds to import, and most commands do without.
     from .comparison import Question, compare
     from .comparison_display import as_json, legend, tables
@@ -128,12 +129,6 @@ def _lines() -> "Tell":
     return tell
 
 
-def _check_folder(file: Path | None) -> None:
-    """Before minutes of work, not after. Raises CommandFailed."""
-    if file is not None and not file.absolute().parent.is_dir():
-        raise CommandFailed(f"{file}: there is no folder {file.absolute().parent}")
-
-
 def _step_counts(text: str) -> tuple[int, ...]:
     counts = tuple(number(part, int) for part in text.split(","))
     if len(set(counts)) != len(counts) or not all(1 <= count <= MAX_NFE for count in counts):
@@ -150,15 +145,6 @@ def _num_samples(text: str) -> int:
             f"must lie in [{MIN_SAMPLES}, {MAX_SAMPLES}], got {text!r:.60}"
         )
     return count
-
-
-def _plot_file(text: str) -> Path:
-    file = Path(text)
-    if file.suffix not in PLOT_SUFFIXES:
-        raise argparse.ArgumentTypeError(
-            f"must end in {', '.join(PLOT_SUFFIXES)}, got {text!r:.60}"
-        )
-    return file
 
 
 def _names(text: str) -> tuple[str, ...]:

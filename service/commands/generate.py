@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..client import Client, Done, Event, Lost, Made, Order, Queued, Stepped
-from .common import CommandFailed, Commands, add_connection_flags, guidance_scale
+from .common import CommandFailed, Commands, add_connection_flags, guidance_scale, output_file
 from .contact_sheet import contact_sheet
 
 
@@ -35,7 +35,12 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--num-images", type=int, default=1, help="with seeds counting up (1)")
     parser.add_argument("--deterministic", action="store_true", help="bit for bit repeatable")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("image.png"), help="file to write (image.png)"
+        "-o",
+        "--output",
+        type=output_file(".png"),
+        default="image.png",
+        metavar="FILE.png",
+        help="file to write (image.png)",
     )
     parser.add_argument("--json", action="store_true", help="say on stdout what was made")
     add_connection_flags(parser)
@@ -137,7 +142,7 @@ def _write(result: Result, output: Path) -> list[Path]:
         file.write_bytes(png)
     if len(images) > 1:
         sheet = output.with_stem(f"{output.stem}-sheet")
-        contact_sheet(images).save(sheet)
+        contact_sheet(images).save(sheet, format="PNG")
         files.append(sheet)
     return files
 

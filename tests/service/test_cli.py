@@ -72,6 +72,36 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         assert sheet.getpixel((4 + 12 * x + 6, 4 + 6)) == first.getpixel((x, 0))
 
 
+def test_a_suffix_may_be_in_capitals() -> None:
+    assert main(["generate", "0", "--num-images", "2", "--steps", "1", "-o", "a.PNG"]) == 0
+    for name in ("a-0.PNG", "a-1.PNG", "a-sheet.PNG"):
+        with Image.open(name) as picture:
+            assert picture.format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("seven", "must end in .png, got 'seven'"),
+        ("seven.txt", "must end in .png, got 'seven.txt'"),
+        ("x.jpg", "must end in .png, got 'x.jpg'"),
+        ("nonesuch/x.png", "there is no folder "),
+        ("folder.png", "must be a file, and 'folder.png' is a folder"),
+        (f"{'x' * 300}.png", "File name too long"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_drawn(
+    output: str, told: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "stream", lambda *given: pytest.fail("was drawn"))
+    Path("folder.png").mkdir()
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", "0", "--num-images", "2", "-o", output])
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -82,7 +112,6 @@ def test_several_pictures_come_with_a_contact_sheet() -> None:
         (["generate", "1", "--class-name", "b"], "say one class"),
         (["generate", "--class-name", "z"], "no class is named 'z'; there are a, b, c, d"),
         (["generate", "--class-name", "bb"], "no class is named 'bb'; near it: b"),
-        (["generate", "1", "-o", "nonesuch/x.png"], "nonesuch/x.png"),
         (["generate", "1", "--url", "http://127.0.0.1:1"], "--url or FEWSTEP_URL names another"),
         (["solvers", "show", "nonesuch"], "no solver is named 'nonesuch'; fewstep solvers list"),
         (["solvers", "show", "AB2"], "no solver is named 'AB2'; near it: ab2, "),

@@ -113,8 +113,6 @@ def test_what_was_measured_is_not_measured_again(home: Path) -> None:
         (["--solvers", "flowdcn-b-256", "--steps", "4"], "the request asks for 4"),
         (["--solvers", ","], "--solvers names none"),
         (["--solvers", "ddim lambda"], "a solver name is"),
-        (["--json", "nowhere/x.json"], "there is no folder"),
-        (["--plot", "nowhere/x.png"], "there is no folder"),
         (["--device", "tpu"], "tpu"),
         (["--database-url", "sqlite:////proc/x.db"], "/proc/x.db"),
     ],
@@ -138,10 +136,15 @@ def test_a_failure_is_one_line(capsys: Output, flags: list[str], told: str) -> N
         (["--guidance-scale", "nan"], "must lie in [0, 50]"),
         (["--samples", "39"], "must lie in [40, 1000000]"),
         (["--plot", "x.bmp"], "must end in .png"),
+        (["--json", "nowhere/x.json"], "there is no folder"),
+        (["--plot", "nowhere/x.png"], "there is no folder"),
+        (["--json", "."], "must be a file, and '.' is a folder"),
+        (["--plot", "folder.png"], "must be a file, and 'folder.png' is a folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_use_is_told_with_status_2(capsys: Output, flags: list[str], told: str) -> None:
+    Path("folder.png").mkdir()
     with pytest.raises(SystemExit) as caught:
         evaluate(*flags)
     assert caught.value.code == 2
