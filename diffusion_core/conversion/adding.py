@@ -29,6 +29,8 @@ from .checkpoint import read_checkpoint
 WEIGHTS_FILE = "model.safetensors"
 VAE_FOLDER = "vae"
 UNFINISHED = "unfinished"  # beside the models, so that it can be renamed into its place
+# Two numbers in each element, which torch does not sum; our oldest torch does not know them.
+PACKED = {getattr(torch, "float4_e2m1fn_x2", None)}
 
 Tell = Callable[[str], None]
 
@@ -166,15 +168,14 @@ def _fitting(addition: Addition) -> tuple[Architecture, dict[str, Tensor]]:
                 f"{path}: must be a file, or for a DiT or SiT a folder of diffusers with "
                 f"{diffusers.TRANSFORMER}/ in it"
             )
-        sizes = architecture.input_size, architecture.patch_size
-        weights = diffusers.read_transformer(path, *sizes)
+        weights = diffusers.read_transformer(path, architecture)
     else:
         weights = read_checkpoint(path, _parameter_names(architecture))
     architecture = _with_output_of(architecture, weights)
     with blank():
         wanted = architecture.build().state_dict()
     check_fit(f"{path} as {family.name}", wanted, weights)
-    _check_finite(weights, str(path))
+    _check_numbers(weights, str(path))
     return architecture, weights
 
 
@@ -186,23 +187,38 @@ def _parameter_names(architecture: Architecture) -> list[str]:
 def _with_output_of(architecture: Architecture, weights: dict[str, Tensor]) -> Architecture:
     """With as many output channels as the checkpoint has: published ones have 4 or 8."""
     last = weights.get("final_layer.linear.weight")
-    if last is None:
-        return architecture  # what is missing is told with all the rest
     single = architecture.patch_size**2 * architecture.in_channels
-    return architecture.model_copy(update={"learn_sigma": last.shape[0] == 2 * single})
+    # A slice: a single number has no shape[0].
+    rows = () if last is None else last.shape[:1]
+    if rows not in ((single,), (2 * single,)):
+        return architecture  # what is missing or does not fit is told with all the rest
+    return architecture.model_copy(update={"learn_sigma": rows == (2 * single,)})
 
 
-def _check_finite(weights: dict[str, Tensor], place: str) -> None:
+def _check_numbers(weights: dict[str, Tensor], place: str) -> None:
+    """All must be finite floating-point numbers. Raises ModelInvalid."""
     for name, value in weights.items():
+        if not value.is_floating_point() or value.dtype in PACKED:
+            raise ModelInvalid(f"{place}: {name} holds {value.dtype}, not floating-point numbers")
         # A sum is finite only if all its terms are.
-        if not value.is_floating_point() or not bool(value.sum(dtype=torch.float64).isfinite()):
+        if not bool(value.sum(dtype=torch.float64).isfinite()):
             raise ModelInvalid(f"{place}: {name} holds values that are not finite numbers")
 
 
 def _save(weights: dict[str, Tensor], path: Path) -> None:
-    save_file({name: _alone(value.contiguous()) for name, value in weights.items()}, path)
+    save_file(_apart({name: value.contiguous() for name, value in weights.items()}), path)
 
 
-def _alone(value: Tensor) -> Tensor:
-    """In a storage of its own: a checkpoint may keep several tensors in one."""
-    return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()
+def _apart(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each in a storage of its own: a checkpoint may keep several tensors in one, or in the same.
+
+    Few are copied: a checkpoint is mapped, and may be larger than the memory.
+    """
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, value in weights.items():
+        storage = value.untyped_storage()
+        shared = storage.nbytes() != value.nbytes or storage.data_ptr() in taken
+        apart[name] = value.clone() if shared else value
+        taken.add(storage.data_ptr())
+    return apart

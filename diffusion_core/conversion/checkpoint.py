@@ -70,7 +70,7 @@ def _weights_of(stored: object, path: Path, parameter_names: list[str]) -> dict[
     if not isinstance(stored, Mapping):
         raise ModelInvalid(f"{path}: holds a {type(stored).__name__}, not weights by name")
     if "optimizer_states" in stored:
-        return _by_position(stored["optimizer_states"], path, parameter_names)
+        return _by_position(stored, path, parameter_names)
     for key in ("ema", "model"):
         if isinstance(stored.get(key), Mapping):
             return _by_name(stored[key], f"{path}[{key!r}]")
@@ -79,16 +79,35 @@ def _weights_of(stored: object, path: Path, parameter_names: list[str]) -> dict[
 
 def _by_name(weights: Mapping[Any, Any], place: str) -> dict[str, Tensor]:
     for name, value in weights.items():
+        if not isinstance(name, str):
+            raise ModelInvalid(f"{place}: a tensor's name is a {type(name).__name__}, not a str")
         if not isinstance(value, Tensor):
             raise ModelInvalid(f"{place}: {name!r} is a {type(value).__name__}, not a tensor")
-    return {str(name).removeprefix(OF_DATA_PARALLEL): value for name, value in weights.items()}
+        flaw = _flaw(value)
+        if flaw is not None:
+            raise ModelInvalid(f"{place}: {name!r} is {flaw}, not a plain tensor")
+    return {name.removeprefix(OF_DATA_PARALLEL): value for name, value in weights.items()}
 
 
-def _by_position(states: Any, path: Path, parameter_names: list[str]) -> dict[str, Tensor]:
-    try:
-        tensors = list(states[0]["ema"])
-    except (TypeError, KeyError, IndexError):
-        raise ModelInvalid(f"{path}: no list optimizer_states[0]['ema']") from None
+def _flaw(value: Tensor) -> str | None:
+    """What keeps a tensor from being plain numbers, if anything: torch reads such ones too."""
+    if value.is_nested:
+        return "nested"
+    if value.is_quantized:
+        return "quantised"
+    if value.is_meta:
+        return "without numbers"
+    return None if value.layout is torch.strided else "sparse"
+
+
+def _by_position(
+    stored: Mapping[Any, Any], path: Path, parameter_names: list[str]
+) -> dict[str, Tensor]:
+    match stored:
+        case {"optimizer_states": [{"ema": [*tensors]}, *_]}:
+            pass
+        case _:
+            raise ModelInvalid(f"{path}: no list optimizer_states[0]['ema']")
     # Upstream pairs them with zip, which says nothing where one side is shorter.
     if len(tensors) != len(parameter_names):
         raise ModelInvalid(

@@ -16,12 +16,13 @@ not stored there: they follow from the sizes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..card import Architecture
 from ..errors import ModelInvalid
 from ..networks.dit import sincos_position_embedding
 from ..tensors import load_tensors
@@ -53,26 +54,33 @@ def is_diffusers_folder(path: Path) -> bool:
     return (path / TRANSFORMER).is_dir()
 
 
-def read_transformer(folder: Path, input_size: int, patch_size: int) -> dict[str, Tensor]:
-    """The network's weights by the official names. Raises ModelInvalid."""
+def read_transformer(folder: Path, architecture: Architecture) -> dict[str, Tensor]:
+    """The weights of a network of these sizes by the official names. Raises ModelInvalid.
+
+    Whether they have these sizes is not looked at.
+    """
     path = folder / TRANSFORMER / WEIGHTS
     official = official_names(load_tensors(path), str(path))
-    hidden_size = official["x_embedder.proj.bias"].shape[0]
-    positions = sincos_position_embedding(hidden_size, input_size // patch_size)
+    grid = architecture.input_size // architecture.patch_size
+    positions = sincos_position_embedding(architecture.hidden_size, grid)
     return {**official, "pos_embed": positions.unsqueeze(0)}
 
 
 def official_names(weights: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
-    """Rename what diffusers calls otherwise. Raises ModelInvalid at a name that it has not."""
+    """Rename what diffusers calls otherwise.
+
+    Raises ModelInvalid at a name that it has not, and at query, key and value that do not match.
+    """
     official: dict[str, Tensor] = {}
-    parts: dict[str, dict[str, Tensor]] = {}  # by official name: query, key and value
+    joined: dict[str, list[str]] = {}  # official name -> names of query, key and value
     for full_name, value in weights.items():
         layer, _, kind = full_name.rpartition(".")  # kind: weight or bias
         block = _BLOCK.fullmatch(layer)
         if block is None:
             name = _OUTSIDE_BLOCKS.get(layer)
         elif block[2] in _QUERY_KEY_VALUE:
-            parts.setdefault(f"blocks.{block[1]}.attn.qkv.{kind}", {})[block[2]] = value
+            three = [f"transformer_blocks.{block[1]}.{part}.{kind}" for part in _QUERY_KEY_VALUE]
+            joined[f"blocks.{block[1]}.attn.qkv.{kind}"] = three
             continue
         elif block[2] in _IN_FIRST_BLOCK:
             name = _IN_FIRST_BLOCK[block[2]] if block[1] == "0" else ""  # the same again
@@ -83,14 +91,24 @@ def official_names(weights: Mapping[str, Tensor], place: str) -> dict[str, Tenso
             raise ModelInvalid(f"{place}: {full_name} is no tensor of diffusers' DiT")
         if name:
             official[f"{name}.{kind}"] = value
-    for name, three in parts.items():
-        official[name] = torch.cat([_part(three, part, place) for part in _QUERY_KEY_VALUE])
-    if "x_embedder.proj.bias" not in official:
-        raise ModelInvalid(f"{place}: pos_embed.proj.bias is missing")
-    return official
+    return official | {name: _joined(weights, three, place) for name, three in joined.items()}
 
 
-def _part(three: Mapping[str, Tensor], name: str, place: str) -> Tensor:
-    if name not in three:
-        raise ModelInvalid(f"{place}: a block has no {name}")
-    return three[name]
+def _joined(weights: Mapping[str, Tensor], names: Sequence[str], place: str) -> Tensor:
+    """Query, key and value in one. Raises ModelInvalid where they are not of one kind.
+
+    Joined, parts of unequal sizes could have the right size all the same.
+    """
+    for name in names:
+        if name not in weights:
+            raise ModelInvalid(f"{place}: {name} is missing")
+        if weights[name].ndim == 0 or _kind(weights[name]) != _kind(weights[names[0]]):
+            raise ModelInvalid(
+                f"{place}: {name} has {_kind(weights[name])}, "
+                f"{names[0]} has {_kind(weights[names[0]])}"
+            )
+    return torch.cat([weights[name] for name in names])
+
+
+def _kind(value: Tensor) -> str:
+    return f"shape {tuple(value.shape)} and type {value.dtype}"

@@ -1,6 +1,7 @@
 """Published families with networks that tests can afford."""
 
 import dataclasses
+from typing import Any
 
 import torch
 
@@ -22,6 +23,19 @@ def small(name: str) -> Family:
     family = get_family(name)
     shrunk = SMALL_FLOWDCN if name.startswith("flowdcn") else SMALL_DIT
     return dataclasses.replace(family, architecture=shrunk)
+
+
+def small_diffusers() -> Any:
+    """diffusers' own transformer in the sizes of SMALL_DIT, with random parameters."""
+    from diffusers import DiTTransformer2DModel  # takes seconds, and most of us do without
+
+    network = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2,
+        sample_size=8, patch_size=2, num_embeds_ada_norm=1000, norm_eps=1e-6,
+    )  # fmt: skip
+    for parameter in network.parameters():
+        parameter.data.normal_(std=0.2, generator=torch.Generator().manual_seed(3))
+    return network.eval()  # in training it drops labels
 
 
 def trained(architecture: Architecture, std: float = 0.2) -> torch.nn.Module:

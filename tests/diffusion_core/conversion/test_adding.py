@@ -1,19 +1,22 @@
 """From a checkpoint to a model that answers like the network it came from."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DiTTransformer2DModel
+from diffusers import AutoencoderKL
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from diffusion_core.conversion import Addition, add_model, remove_model
 from diffusion_core.errors import ModelExists, ModelInvalid, ModelNotFound
 from diffusion_core.model import load_model
-from tests.diffusion_core.conversion.small import SMALL_DIT, small, trained
+from tests.diffusion_core.conversion.small import SMALL_DIT, small, small_diffusers, trained
 
 CPU = torch.device("cpu")
+QUERY, VALUE = (f"transformer_blocks.0.attn1.{part}.weight" for part in ("to_q", "to_v"))
 
 
 def answer(network: torch.nn.Module) -> torch.Tensor:
@@ -68,15 +71,18 @@ def test_the_output_has_as_many_channels_as_the_checkpoint(models, tmp_path, lea
     assert torch.equal(answer(load_model(folder, CPU).network), answer(network))
 
 
+def test_tensors_that_a_checkpoint_shares_are_added_each_for_itself(models, tmp_path) -> None:
+    network = trained(SMALL_DIT)
+    first, second = network.blocks
+    second.mlp.fc1.bias = first.mlp.fc1.bias
+    torch.save(network.state_dict(), tmp_path / "file.pt")
+    folder = add_model(models, Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    assert torch.equal(answer(load_model(folder, CPU).network), answer(network))
+
+
 def test_a_folder_of_diffusers_becomes_the_official_network(models, tmp_path, vae) -> None:
     """diffusers' own forward is the oracle, with the two constants that make it official."""
-    theirs = DiTTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2,
-        sample_size=8, patch_size=2, num_embeds_ada_norm=1000, norm_eps=1e-6,
-    )  # fmt: skip
-    for parameter in theirs.parameters():
-        parameter.data.normal_(std=0.2, generator=torch.Generator().manual_seed(3))
-    theirs.eval()  # in training it drops labels
+    theirs = small_diffusers()
     first = theirs.transformer_blocks[0].norm1.emb.state_dict()
     for block in theirs.transformer_blocks:  # one embedder, repeated, as in published files
         block.norm1.emb.load_state_dict(first)
@@ -95,13 +101,18 @@ def test_a_folder_of_diffusers_becomes_the_official_network(models, tmp_path, va
 def test_the_autoencoder_comes_along(models, tmp_path, vae) -> None:
     torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
     addition = Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine", vae)
-    model = load_model(add_model(models, addition), CPU)
+    folder = add_model(models, addition)
+    model = load_model(folder, CPU)
     latents = torch.randn(3, 4, 8, 8)
     oracle = AutoencoderKL.from_pretrained(vae).eval()
     with torch.inference_mode():
         wanted = oracle.decode(latents / oracle.config.scaling_factor).sample
     torch.testing.assert_close(model.decoder(latents), wanted, rtol=1e-4, atol=1e-5)
-    assert model.num_bytes > sum(p.numel() * 4 for p in model.network.parameters())
+    # Drawing takes the decoding half of an autoencoder alone.
+    decoding = (oracle.decoder, oracle.post_quant_conv)
+    needed = sum(4 * p.numel() for part in decoding for p in part.parameters())
+    needed += sum(4 * tensor.numel() for tensor in model.network.state_dict().values())
+    assert model.num_bytes == folder.num_bytes(torch.float32) == needed
 
 
 def test_an_autoencoder_is_a_folder_and_no_name_to_download(models, tmp_path) -> None:
@@ -121,6 +132,24 @@ def test_an_autoencoder_is_a_folder_and_no_name_to_download(models, tmp_path) ->
         (lambda w: w.update(extra=torch.ones(1)), "unknown, the first is extra"),
         (lambda w: w.update(pos_embed=torch.ones(1, 4, 16)), r"pos_embed has shape \(1, 4, 16\)"),
         (lambda w: w["t_embedder.mlp.0.bias"].fill_(torch.nan), r"mlp\.0\.bias holds values"),
+        (
+            lambda w: w.update({"final_layer.linear.weight": torch.tensor(1.0)}),
+            r"final_layer\.linear\.weight has shape \(\)",
+        ),
+        (
+            lambda w: w.update(pos_embed=w["pos_embed"].long()),
+            r"pos_embed holds torch\.int64, not floating-point",
+        ),
+        (
+            lambda w: w.update(pos_embed=w["pos_embed"].to(torch.complex64)),
+            r"pos_embed holds torch\.complex64, not floating-point",
+        ),
+        (
+            lambda w: w.update(pos_embed=w["pos_embed"].byte().view(torch.float4_e2m1fn_x2)),
+            r"pos_embed holds torch\.float4_e2m1fn_x2, not floating-point",
+        ),
+        (lambda w: w.update(pos_embed=w["pos_embed"].to_sparse()), "'pos_embed' is sparse"),
+        (lambda w: w.update(pos_embed=w["pos_embed"].to("meta")), "'pos_embed' is without numbers"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_leaves_nothing(models, tmp_path, edit, reason) -> None:
@@ -129,6 +158,47 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(models, tmp_path, edit,
     torch.save(weights, tmp_path / "file.pt")
     with pytest.raises(ModelInvalid, match=reason):
         add_model(models, Addition(small("dit-xl-2-256"), tmp_path / "file.pt", "mine"))
+    assert not models.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "reason"),
+    [
+        ("pos_embed.proj.bias", lambda b: b.sum(), r"x_embedder\.proj\.bias has shape \(\)"),
+        ("proj_out_2.weight", lambda w: w.sum(), r"final_layer\.linear\.weight has shape \(\)"),
+        (QUERY, lambda w: w[0, 0], r"0\.attn1\.to_q\.weight has shape \(\)"),
+        (VALUE, lambda w: w[0, 0], r"0\.attn1\.to_v\.weight has shape \(\)"),
+        (VALUE, lambda w: w[:, :8], r"to_v\.weight has shape \(16, 8\) .*to_q\.weight has .* 16\)"),
+        (VALUE, lambda w: w.to(torch.float8_e5m2), r"to_v\.weight has .*type torch\.float8_e5m2"),
+    ],
+)
+def test_a_folder_of_diffusers_that_does_not_fit_is_refused(
+    models, tmp_path, name, edit, reason
+) -> None:
+    weights = small_diffusers().state_dict()
+    weights[name] = edit(weights[name]).clone()
+    assert_refused(models, tmp_path, weights, reason)
+
+
+def test_query_key_and_value_that_only_add_up_to_the_right_size_are_refused(
+    models, tmp_path
+) -> None:
+    weights = small_diffusers().state_dict()
+    weights[QUERY], weights[VALUE] = torch.ones(8, 16), torch.ones(24, 16)
+    assert_refused(models, tmp_path, weights, r"to_k\.weight has shape \(16, 16\) .*\(8, 16\)")
+
+
+def test_a_missing_part_of_an_attention_is_named(models, tmp_path) -> None:
+    weights = small_diffusers().state_dict()
+    del weights[QUERY]
+    assert_refused(models, tmp_path, weights, f"{re.escape(QUERY)} is missing")
+
+
+def assert_refused(models, tmp_path, weights, reason) -> None:
+    (tmp_path / "transformer").mkdir()
+    save_file(weights, tmp_path / "transformer" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(ModelInvalid, match=reason):
+        add_model(models, Addition(small("dit-xl-2-256"), tmp_path, "mine"))
     assert not models.exists()
 
 

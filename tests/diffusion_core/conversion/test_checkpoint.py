@@ -71,6 +71,9 @@ def test_a_positional_list_of_another_length_is_refused_with_both_lengths(path) 
     [
         ([torch.ones(1)], "holds a list"),
         ({"a.weight": "text"}, "'a.weight' is a str"),
+        ({"model": {7: torch.ones(1)}}, "a tensor's name is a int"),
+        ({"optimizer_states": [{"ema": [torch.ones(1), 2, 3.0]}]}, "'a.bias' is a int"),
+        ({"optimizer_states": [{"ema": torch.eye(2).to_sparse()}]}, "no list optimizer_states"),
         ({"optimizer_states": []}, "no list optimizer_states"),
         ({"optimizer_states": [{"exp_avg": []}]}, "no list optimizer_states"),
     ],
@@ -78,6 +81,23 @@ def test_a_positional_list_of_another_length_is_refused_with_both_lengths(path) 
 def test_an_unknown_layout_is_refused_with_what_was_found(path, stored, reason) -> None:
     torch.save(stored, path)
     with pytest.raises(ModelInvalid, match=reason):
+        read_checkpoint(path, NAMES)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of kinds that it calls prototypes
+@pytest.mark.parametrize(
+    ("make", "flaw"),
+    [
+        (lambda: torch.eye(2).to_sparse(), "sparse"),
+        (lambda: torch.eye(2).to_sparse_csr(), "sparse"),
+        (lambda: torch.ones(2, device="meta"), "without numbers"),
+        (lambda: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]), "nested"),
+        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "quantised"),
+    ],
+)
+def test_a_tensor_that_is_more_than_plain_numbers_is_refused(path, make, flaw) -> None:
+    torch.save({"a.weight": make()}, path)
+    with pytest.raises(ModelInvalid, match=f"'a.weight' is {flaw}, not a plain tensor"):
         read_checkpoint(path, NAMES)
 
 
