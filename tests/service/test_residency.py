@@ -1,21 +1,28 @@
 """Models come and go while others draw."""
 
+import base64
+import io
 import shutil
 import threading
 import weakref
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from diffusion_core import memory
 from diffusion_core.errors import ModelInvalid, ModelTooLarge
 from diffusion_core.model import LoadedModel, ModelFolder
+from diffusion_core.networks.dit import DiT
 from service.answers import ModelAnswer
 from service.client import Client
 from service.engine.warm_up import LAST_S
 from service.errors import NotResident
-from tests.fakes import write_tiny_model
+from tests.fakes import TINY_SIZES, write_tiny_model
 from tests.service.live import Live, assert_problem, wait_until
 
 BODY = {"class_id": 1, "steps": 3, "seed": 4, "solver": "euler"}
@@ -43,6 +50,10 @@ def residents(live: Live) -> list[str]:
     return [model["name"] for model in models if model["resident"]]
 
 
+def pixels(base64_png: str) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(base64_png))))
+
+
 def test_a_model_that_is_only_at_hand_says_how_to_load_it(live: Live) -> None:
     problem = assert_problem(post(live, "second"), 409)
     assert "PUT /models/second/residency" in problem["detail"]
@@ -52,10 +63,11 @@ def test_a_loaded_model_draws_at_once_and_an_unloaded_one_no_more(live: Live) ->
     loaded = ModelAnswer.model_validate_json(residency(live, "PUT", "second").content)
     assert loaded.resident
     assert residents(live) == ["first", "second"]
-    # The same weights under another name: the same picture.
-    pictures = [post(live, name).json()["images"] for name in ("first", "second")]
-    assert post(live, "second").status_code == 200
-    assert len(pictures[0]) == len(pictures[1]) == 1
+    # The same weights under another name: the same picture, and a provenance of its own.
+    first, second = (post(live, name).json()["images"] for name in ("first", "second"))
+    assert len(first) == len(second) == 1
+    assert first[0]["base64"] != second[0]["base64"]
+    assert np.array_equal(pixels(first[0]["base64"]), pixels(second[0]["base64"]))
     assert not residency(live, "DELETE", "second").json()["resident"]
     assert residents(live) == ["first"]
     assert_problem(post(live, "second"), 409)
@@ -94,6 +106,15 @@ def test_another_model_under_the_name_of_a_loaded_one_has_to_wait(live: Live, tm
     card.write_text(
         card.read_text().replace('"default_solver": "ab2"', '"default_solver": "euler"')
     )
+    assert "unload it first" in assert_problem(residency(live, "PUT", "second"), 409)["detail"]
+    residency(live, "DELETE", "second")
+    assert residency(live, "PUT", "second").status_code == 200
+
+
+def test_other_weights_under_the_card_of_a_loaded_model_have_to_wait(live: Live, tmp_path) -> None:
+    weights = tmp_path / "models" / "second" / "model.safetensors"
+    residency(live, "PUT", "second")
+    save_file({name: -value for name, value in load_file(weights).items()}, weights)
     assert "unload it first" in assert_problem(residency(live, "PUT", "second"), 409)["detail"]
     residency(live, "DELETE", "second")
     assert residency(live, "PUT", "second").status_code == 200
@@ -266,6 +287,46 @@ def test_a_server_does_not_start_with_a_broken_model_that_was_named(start_server
     (folder.path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ModelInvalid), start_server(home=tmp_path, models=("first",)):
         pass
+
+
+def test_a_server_starts_with_a_model_whose_solvers_cannot_be_read(
+    start_server, tmp_path, caplog
+) -> None:
+    folder = write_tiny_model(tmp_path / "models", "first")
+    (folder.path / "solvers").mkdir()
+    (folder.path / "solvers" / "broken.json").write_text("{")
+    with start_server(home=tmp_path, models=("first",)) as live:
+        assert residents(live) == ["first"]
+    assert "broken.json is no shipped solver" in caplog.text
+
+
+def no_room_on_the_device_for(monkeypatch: pytest.MonkeyPatch, hidden_size: int) -> None:
+    """Memory runs out while a DiT of this width moves to the device."""
+    real = DiT.to
+
+    def to(network: DiT, *arguments, **settings) -> DiT:
+        if network.x_embedder.proj.out_channels == hidden_size:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(network, *arguments, **settings)
+
+    monkeypatch.setattr(DiT, "to", to)
+
+
+def test_a_model_that_fills_memory_while_it_is_loaded_is_refused(live: Live, monkeypatch) -> None:
+    no_room_on_the_device_for(monkeypatch, TINY_SIZES["hidden_size"])
+    problem = assert_problem(residency(live, "PUT", "second"), 507)
+    assert "second: memory ran out while it was loaded on cpu" in problem["detail"]
+    assert residents(live) == ["first"]
+
+
+def test_a_server_starts_without_a_model_that_nobody_named_and_that_fills_memory(
+    start_server, tmp_path, monkeypatch, caplog
+) -> None:
+    write_tiny_model(tmp_path / "models", "first")
+    no_room_on_the_device_for(monkeypatch, TINY_SIZES["hidden_size"])
+    with start_server(home=tmp_path, models=()) as live:
+        assert residents(live) == ["glyphs", "glyphs-dcn", "glyphs-ddpm"]
+    assert "not loaded: first: memory ran out" in caplog.text
 
 
 def no_forward_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
