@@ -5,16 +5,17 @@ import argparse
 import torch
 
 from search_jobs.spec import DEFAULT_BUDGETS, Objective
-from training.bundle import write_bundle, write_samples
-from training.classifier import train_classifier
-from training.critic import train_critic
-from training.fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
-from training.generator import train_generator
-from training.guidance import SCALES, measure_guidance
-from training.notice import write_notice
-from training.siblings import GLYPHS, SIBLINGS
-from training.solvers import search_solvers
-from training.statistics import write_reference_features, write_statistics
+
+from .bundle import write_bundle, write_samples
+from .classifier import train_classifier
+from .critic import train_critic
+from .fonts import HELD_OUT_PACKAGES, TRAINING_PACKAGES
+from .generator import train_generator
+from .guidance import SCALES, measure_guidance
+from .notice import write_notice
+from .siblings import GLYPHS, SIBLINGS
+from .solvers import search_solvers
+from .statistics import write_reference_features, write_statistics
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,12 +9,13 @@ from torch import nn
 from diffusion_core.card import ModelCard
 from diffusion_core.files import write_atomically
 from diffusion_core.model import CARD_FILE, ModelFolder
-from training.checkpoint import load_average
-from training.glyphs import CLASSES
-from training.paths import BUNDLE
-from training.sampling import sample
-from training.sheet import save_sheet
-from training.siblings import CHANNELS, SIZE, Sibling
+
+from .checkpoint import load_average
+from .glyphs import CLASSES
+from .paths import BUNDLE
+from .sampling import sample
+from .sheet import save_sheet
+from .siblings import CHANNELS, SIZE, Sibling
 
 SHEET_SAMPLES = 8  # of each class
 UNMEASURED_GUIDANCE = 1.5  # until `python -m training guidance` has found the best

@@ -12,9 +12,10 @@ from torch import nn
 
 from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import GlyphClassifier
-from training.glyphs import CLASSES, GlyphMasks, load_masks
-from training.paths import BUNDLE, MASKS, RESULTS
-from training.rendering import GlyphRenderer
+
+from .glyphs import CLASSES, GlyphMasks, load_masks
+from .paths import BUNDLE, MASKS, RESULTS
+from .rendering import GlyphRenderer
 
 JUDGE = BUNDLE / "judge.safetensors"
 REPORT = RESULTS / "glyphs-judge.json"

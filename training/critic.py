@@ -18,10 +18,11 @@ from diffusion_core.networks.critic import (
     of_pixels,
 )
 from diffusion_core.quality import FeatureStatistics
-from training.classifier import fit_classifier, measure
-from training.glyphs import CLASSES, GlyphMasks, load_masks
-from training.paths import BUNDLE, MASKS
-from training.statistics import BATCH_SIZE, renderings
+
+from .classifier import fit_classifier, measure
+from .glyphs import CLASSES, GlyphMasks, load_masks
+from .paths import BUNDLE, MASKS
+from .statistics import BATCH_SIZE, renderings
 
 CRITIC = BUNDLE / "critic.safetensors"
 STATISTICS = BUNDLE / "critic-statistics.safetensors"

@@ -15,14 +15,14 @@ from rich import progress as bars
 from safetensors.torch import load_file
 from torch import nn
 
-from training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from training.glyphs import CLASSES, load_masks
-from training.loss import DiffusionLoss, LossFunction, TimesRecipe
-from training.paths import MASKS
-from training.rendering import GlyphRenderer
-from training.sampling import sample
-from training.sheet import save_sheet
-from training.siblings import SIBLINGS, Sibling
+from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .glyphs import CLASSES, load_masks
+from .loss import DiffusionLoss, LossFunction, TimesRecipe
+from .paths import MASKS
+from .rendering import GlyphRenderer
+from .sampling import sample
+from .sheet import save_sheet
+from .siblings import SIBLINGS, Sibling
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ from diffusion_core.quality import (
     accuracy_interval,
     load_classifier,
 )
-from training.bundle import load_shipped, set_guidance
-from training.classifier import JUDGE
-from training.glyphs import CLASSES, load_masks
-from training.paths import MASKS, RESULTS
-from training.sampling import sample
-from training.siblings import Sibling
-from training.statistics import STATISTICS, renderings
+
+from .bundle import load_shipped, set_guidance
+from .classifier import JUDGE
+from .glyphs import CLASSES, load_masks
+from .paths import MASKS, RESULTS
+from .sampling import sample
+from .siblings import Sibling
+from .statistics import STATISTICS, renderings
 
 SCALES = (1.25, 1.3, 1.5, 1.75)
 SOLVERS = {"rectified-flow": "ab4", "ddpm": "unipc-3"}  # by schedule

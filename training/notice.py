@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from diffusion_core.files import write_atomically
-from training.fonts import HELD_OUT_PACKAGES
-from training.glyphs import GlyphMasks, load_masks
-from training.paths import BUNDLE, MASKS
+
+from .fonts import HELD_OUT_PACKAGES
+from .glyphs import GlyphMasks, load_masks
+from .paths import BUNDLE, MASKS
 
 # Licences of the fonts themselves where the copyright file is prose, or lists several works.
 PLAIN_LICENCES = {

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.glyphs import GlyphMasks
+from .glyphs import GlyphMasks
 
 IMAGE_SIZE = 32
 OVERSAMPLING = 2  # glyphs are placed on a finer grid and averaged down, which smooths their edges

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from diffusion_core import program
 from diffusion_core.classic import classical_table
-from training.glyphs import CLASSES
-from training.siblings import CHANNELS, Sibling
+
+from .glyphs import CLASSES
+from .siblings import CHANNELS, Sibling
 
 
 @torch.inference_mode()

@@ -15,8 +15,9 @@ from torch import nn
 from diffusion_core.card import Architecture, DiTArchitecture, FlowDCNArchitecture
 from diffusion_core.program import NetworkKind
 from solver_store.table import Prediction
-from training.glyphs import CLASSES
-from training.paths import BUNDLED, RESULTS, WORK
+
+from .glyphs import CLASSES
+from .paths import BUNDLED, RESULTS, WORK
 
 SIZE, CHANNELS = 32, 3
 

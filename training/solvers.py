@@ -15,7 +15,8 @@ from search_jobs.spec import Objective, SearchSpec
 from solver_store.importing import import_published
 from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver
 from solver_store.store import SolverStore
-from training.siblings import Sibling
+
+from .siblings import Sibling
 
 
 def search_solvers(

@@ -10,10 +10,11 @@ from torch import Tensor
 from diffusion_core.files import write_atomically
 from diffusion_core.networks.classifier import NUM_FEATURES
 from diffusion_core.quality import FeatureStatistics, Judge, load_classifier, save_features
-from training.classifier import JUDGE
-from training.glyphs import CLASSES, GlyphMasks, load_masks
-from training.paths import BUNDLE, MASKS
-from training.rendering import GlyphRenderer
+
+from .classifier import JUDGE
+from .glyphs import CLASSES, GlyphMasks, load_masks
+from .paths import BUNDLE, MASKS
+from .rendering import GlyphRenderer
 
 STATISTICS = BUNDLE / "statistics.safetensors"
 FEATURES = BUNDLE / "reference-features.safetensors"
