@@ -6,7 +6,9 @@ sd-linear   an estimate for models that were added without their autoencoder: an
             size, right in colour and composition
 """
 
+import hashlib
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,19 @@ from torch import Tensor
 
 from .errors import ModelInvalid
 
+PIXELS, VAE, SD_LINEAR = "pixels", "vae", "sd-linear"
+NOT_FOR_DECODING = ("encoder", "quant_conv")  # four tenths of an autoencoder's numbers
+
 
 class Decoder(ABC):
     """(B, C, H, W) latents -> (B, 3, H', W') RGB in [-1, 1]."""
 
     images_at_once: int  # what is decoded together: so long others have to wait
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Names what it does to latents, weights included, in caches."""
 
     @abstractmethod
     def __call__(self, latents: Tensor) -> Tensor:
@@ -37,6 +47,7 @@ class Decoder(ABC):
 
 class PixelDecoder(Decoder):
     images_at_once = 256
+    identity = PIXELS
 
     def __call__(self, latents: Tensor) -> Tensor:
         return latents
@@ -53,6 +64,7 @@ class LinearDecoder(Decoder):
     """
 
     images_at_once = 256
+    identity = SD_LINEAR
     RED_GREEN_BLUE = (
         (0.298, 0.207, 0.208),
         (0.187, 0.286, 0.173),
@@ -91,14 +103,19 @@ class VAEDecoder(Decoder):
     def num_bytes(self) -> int:
         return sum(p.numel() * p.element_size() for p in self._vae.parameters())
 
+    @cached_property
+    def identity(self) -> str:
+        digest = hashlib.sha256()
+        for name, weights in sorted(self._vae.state_dict().items()):
+            digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+            digest.update(weights.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return f"{VAE} {digest.hexdigest()}"
+
     def _decode(self, latents: Tensor) -> Tensor:
         config = self._vae.config
         stored = latents / config.scaling_factor + (config.shift_factor or 0.0)
         rgb: Tensor = self._vae.decode(stored.to(self._vae.dtype), return_dict=False)[0]
         return rgb.float()
-
-
-PIXELS, VAE, SD_LINEAR = "pixels", "vae", "sd-linear"
 
 
 def load_decoder(name: str, vae: Path | None, device: torch.device, dtype: torch.dtype) -> Decoder:
@@ -112,9 +129,11 @@ def load_decoder(name: str, vae: Path | None, device: torch.device, dtype: torch
         return LinearDecoder()
     if vae is None:
         raise ModelInvalid("the decoder vae needs a folder with an autoencoder")
+    model = load_vae(vae, dtype)
+    for part in NOT_FOR_DECODING:
+        setattr(model, part, None)
     # Channels last: convolutions read them so, and the conversion is paid once, here.
-    model = load_vae(vae, dtype).to(device, memory_format=torch.channels_last)
-    return VAEDecoder(model, device)
+    return VAEDecoder(model.to(device, memory_format=torch.channels_last), device)
 
 
 def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:

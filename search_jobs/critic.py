@@ -3,7 +3,8 @@
 from diffusion_core.errors import ModelInvalid
 from diffusion_core.model import LoadedModel, ModelFolder
 from diffusion_core.networks.critic import NUM_FEATURES, GlyphCritic
-from diffusion_core.quality import FeatureStatistics, load_tensors
+from diffusion_core.quality import FeatureStatistics
+from diffusion_core.tensors import load_tensors
 
 from .search import Critic
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffusion_core.card import ModelCard
-from diffusion_core.select import PUBLISHED_FAMILIES, SelectedSolver, SolverSelector
+from diffusion_core.classic import classical_table
+from diffusion_core.select import (
+    PUBLISHED_FAMILIES,
+    SelectedSolver,
+    SolverSelector,
+    published_families,
+)
 from solver_store.errors import VersionNotFound
 from solver_store.records import CHAMPION, FAITHFUL, SolverVersion, Target
 from solver_store.store import SolverStore
@@ -63,21 +69,28 @@ def find_rivals(
     steps: int,
     guidance_scale: float,
 ) -> Rivals:
-    """What is served, the aliases' versions, the published table, and classical solvers.
+    """What is served, the aliases' versions, the published tables of the card and of its schedule,
+    and classical solvers.
 
     Raises StoreUnavailable, StoreDamaged.
     """
     found = [_selected(SolverSelector(store).select("auto", card, steps, guidance_scale))]
     found += [_stored(v) for v in (standing.champion, standing.faithful) if v is not None]
-    published = _pointed(store, f"{PUBLISHED_FAMILIES[card.schedule]}-{steps}", CHAMPION)
-    if published is not None:
-        found.append(_stored(published))
+    for family in _published(card):
+        published = _pointed(store, f"{family}-{steps}", CHAMPION)
+        if published is not None:
+            found.append(_stored(published))
     found += classical
     by_digest: dict[str, Contender] = {}
     for contender in found:
         if fits(contender.table, card.kind):
             by_digest.setdefault(contender.table.digest, contender)
     return Rivals(tuple(by_digest.values()))
+
+
+def _published(card: ModelCard) -> tuple[str, ...]:
+    """The families that `auto` may serve, and its schedule's where the card knows better."""
+    return (*published_families(card), PUBLISHED_FAMILIES[card.schedule])
 
 
 def best_classical(
@@ -93,7 +106,10 @@ def best_classical(
     All of them, at uniform times and uniform log-SNR, are looked at on a few samples.
     Raises as `evaluate`.
     """
-    everyone = classical_contenders(subject.problem.kind, steps, with_uniform_lambda=True)
+    kind = subject.problem.kind
+    everyone = classical_contenders(kind, steps, with_uniform_lambda=True)
+    if default not in (contender.name for contender in everyone):  # a variant, such as unipc's bh1
+        everyone.append(Contender(default, classical_table(default, kind.schedule, steps)))
     unjudged = replace(subject, judge=None)
     screening = evaluate(unjudged, everyone, plan.screening(), cache, meter)
     errors = {

@@ -7,7 +7,7 @@ others what came of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from diffusion_core.model import LoadedModel, ModelFolder
@@ -140,19 +140,11 @@ class StepRun:
             resources.model.card,
             resources.store,
             table,
-            self._plan,
+            self._subject.plan(EvaluationPlan.num_samples),
             promote=self.spec.promote,
             cache=resources.cache,
             meter=Meter(self._evaluating),
         )
-
-    @property
-    def _plan(self) -> EvaluationPlan:
-        """Where nobody judges pictures, only ends are compared, and no more samples are drawn."""
-        on_gpu = self._resources.model.device.type != "cpu"
-        plan = EvaluationPlan.of_samples(EvaluationPlan.num_samples, on_gpu)
-        is_judged = self._subject.judge is not None
-        return plan if is_judged else replace(plan, num_samples=plan.num_endpoints)
 
     def _teaching(self, done: int, of: int) -> None:
         self._reporter.teaching(self.steps, done, of)

@@ -11,7 +11,7 @@ from diffusion_core.families import get_family
 from diffusion_core.folders import BUNDLED_MODELS, DEFAULT_HOME
 from diffusion_core.host import keep_freed_memory
 from diffusion_core.model import ModelFolder, find_models, get_model, load_model
-from search_jobs.evaluate import Contender, EvaluationPlan, Subject
+from search_jobs.evaluate import Contender, Subject
 from solver_store.published import published_tables
 from solver_store.records import Target
 from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver
@@ -39,18 +39,21 @@ def main(arguments: list[str]) -> int:
 
 
 def _siblings(options: argparse.Namespace) -> list[Result]:
-    return [
-        compare(_home(name, steps), steps, _plan(options), CACHE, options.every)
-        for name in options.models
-        for steps in options.steps
-    ]
+    results = []
+    for name in options.models:
+        for steps in options.steps:
+            home = _home(name, steps)
+            plan = home.subject.plan(options.samples)
+            results.append(compare(home, steps, plan, CACHE, options.every))
+    return results
 
 
 def _transfer(options: argparse.Namespace) -> list[Result]:
-    return [
-        transfer([_home(name, steps) for name in FLOW_MODELS], steps, _plan(options), CACHE)
-        for steps in options.steps
-    ]
+    results = []
+    for steps in options.steps:
+        homes = [_home(name, steps) for name in FLOW_MODELS]
+        results.append(transfer(homes, steps, homes[0].subject.plan(options.samples), CACHE))
+    return results
 
 
 def _home(name: str, steps: int) -> Home:
@@ -64,7 +67,7 @@ def _home(name: str, steps: int) -> Home:
 def _readings(options: argparse.Namespace) -> list[Result]:
     _, subject = _load(VP_MODEL)
     family = [entry for entry in published_tables() if entry.table.schedule == "vp"]
-    return [compare_readings(subject, family, _plan(options), CACHE)]
+    return [compare_readings(subject, family, subject.plan(options.samples), CACHE)]
 
 
 def _full_size(options: argparse.Namespace) -> list[Result]:
@@ -83,10 +86,6 @@ def _load(name: str) -> tuple[ModelFolder, Subject]:
     folder = get_model(find_models(BUNDLED_MODELS), name)
     model = load_model(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return folder, Subject.of_model(model, folder, folder.card.default_guidance_scale)
-
-
-def _plan(options: argparse.Namespace) -> EvaluationPlan:
-    return EvaluationPlan.of_samples(options.samples, on_gpu=torch.cuda.is_available())
 
 
 PLANS: dict[str, Callable[[argparse.Namespace], list[Result]]] = {

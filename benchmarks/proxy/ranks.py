@@ -23,7 +23,7 @@ from search_jobs.evaluate import (
     evaluate,
     published_contenders,
 )
-from search_jobs.evaluate.kept import read_json, write_json
+from search_jobs.kept import read_json, write_json
 from service.engine.engine import Engine
 from service.engine.requests import EngineEvent, ImageDone, ImageLost, ImageRequest, Watched
 from service.fid_proxy.proxy import FidProxy

@@ -8,15 +8,13 @@ jackknife     any of these with its error, and differences of two taken on the s
 judge         the classifier whose features are compared
 """
 
-from ..tensors import load_tensors
-from .endpoint import endpoint_rmse, psnr, psnr_of, squared_errors
+from .endpoint import endpoint_rmse, psnr_of, squared_errors
 from .frechet import DistanceFrom, frechet_distance, frechet_estimate, symmetric_root
 from .jackknife import NUM_GROUPS, Estimate
 from .judge import (
     Judge,
     Quality,
     accuracy_interval,
-    class_accuracy,
     load_classifier,
     load_judge,
     save_features,
@@ -33,15 +31,12 @@ __all__ = [
     "Manifold",
     "Quality",
     "accuracy_interval",
-    "class_accuracy",
     "endpoint_rmse",
     "frechet_distance",
     "frechet_estimate",
     "load_classifier",
     "load_judge",
-    "load_tensors",
     "precision_estimate",
-    "psnr",
     "psnr_of",
     "recall_estimate",
     "save_features",

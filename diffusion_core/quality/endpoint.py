@@ -17,16 +17,10 @@ def endpoint_rmse(samples: Tensor, converged: Tensor) -> float:
     return float(squared_errors(samples, converged).mean().sqrt())
 
 
-def psnr(images: Tensor, converged: Tensor) -> float:
-    """Peak signal-to-noise ratio over all of (B, 3, H, W) in [-1, 1], in dB; infinite where equal.
-
-    Images are clipped, as a PNG clips them. The ratio is that of the whole set's mean square
-    error, not the mean of every image's ratio: one image that is met exactly would make that
-    infinite.
-    """
-    return psnr_of(float(squared_errors(images.clamp(-1, 1), converged.clamp(-1, 1)).mean()))
-
-
 def psnr_of(squared_error: float) -> float:
-    """In dB, from a mean square error."""
+    """Peak signal-to-noise ratio in dB, from the mean square error of pictures in [-1, 1].
+
+    Of the whole set's mean, not the mean of every picture's ratio: one picture that is met exactly
+    would make that infinite.
+    """
     return math.inf if squared_error == 0 else 10 * math.log10(PEAK * PEAK / squared_error)

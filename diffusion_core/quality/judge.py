@@ -21,11 +21,6 @@ from .neighbours import NUM_NEIGHBOURS, Manifold
 from .statistics import FeatureStatistics
 
 
-def class_accuracy(predicted: Tensor, asked: Tensor) -> float:
-    """The share of images (B,) whose predicted class is the class asked for."""
-    return float((predicted == asked).double().mean())
-
-
 def accuracy_interval(accuracy: float, count: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's 95 % interval of an accuracy measured on `count` images."""
     spread = z * z / count

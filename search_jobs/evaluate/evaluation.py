@@ -17,12 +17,12 @@ from diffusion_core.quality import (
     recall_estimate,
 )
 
+from ..kept import named, read_json, write_json
 from .contenders import Contender
-from .kept import named, read_json, write_json
 from .measurement import Measurement, Metric
 from .meter import Meter
 from .plan import EvaluationPlan, groups_of
-from .readings import Readings, draw
+from .readings import Ends, Readings, draw
 from .reference import Converged, Reference
 from .subject import Subject
 
@@ -54,7 +54,7 @@ def evaluate(
     meter.expect(sum(_rows(subject, plan, contender) for contender in contenders))
     reference = Reference(subject, plan.batch_rows, cache, meter)
     converged = reference.converge()
-    endpoints: Tensor | None = None
+    ends: Ends | None = None
     measurements = []
     for contender in contenders:
         path = _path(subject, plan, converged, contender, cache)
@@ -62,9 +62,10 @@ def evaluate(
         if measurement is not None:
             meter.advance(_rows(subject, plan, contender), contender.name)
         else:
-            if endpoints is None:
-                endpoints = reference.endpoints(converged, plan.first_seed, plan.num_endpoints)
-            readings = draw(subject, plan, endpoints, contender, meter)
+            if ends is None:
+                latents = reference.endpoints(converged, plan.first_seed, plan.num_endpoints)
+                ends = Ends.decoded(subject, latents, meter)
+            readings = draw(subject, plan, ends, contender, meter)
             measurement = _measurement(subject, plan, contender, readings)
             if path is not None:
                 write_json(measurement.as_dict(), path)
@@ -83,7 +84,8 @@ def _path(
     contender: Contender,
     cache: Path | None,
 ) -> Path | None:
-    meaning = subject.meaning | {
+    meaning = subject.problem.meaning | {
+        "decoder": subject.decoder.identity,
         "judge": None if subject.judge is None else subject.judge.digest,
         "num_samples": plan.num_samples,
         "num_endpoints": plan.num_endpoints,

@@ -12,6 +12,7 @@ from diffusion_core.quality import squared_errors
 from .contenders import Contender
 from .meter import Meter
 from .plan import EvaluationPlan
+from .reference import WHAT
 from .subject import Subject
 
 
@@ -36,20 +37,39 @@ class Readings:
         )
 
 
-def draw(
-    subject: Subject, plan: EvaluationPlan, endpoints: Tensor, contender: Contender, meter: Meter
-) -> Readings:
-    """Sample and read; ends at the first batch that is not finite.
+@dataclass(frozen=True)
+class Ends:
+    """Converged solutions of the first seeds of a plan, on the host, decoded once for all."""
 
-    endpoints  (E, C, H, W)  converged solutions of the first seeds of the plan
-    """
+    latents: Tensor  # (E, C, H, W) float32
+    pictures: Tensor  # (E, 3, H', W') float32 in [-1, 1]
+
+    @classmethod
+    @torch.inference_mode()
+    def decoded(cls, subject: Subject, latents: Tensor, meter: Meter) -> "Ends":
+        """Decode, some at a time; the meter is told, so that the work can be ended here too."""
+        pictures = []
+        for part in torch.split(latents, subject.decoder.images_at_once):
+            decoded = subject.decoder(part.to(subject.problem.device))
+            pictures.append(decoded.clamp(-1, 1).cpu())
+            meter.advance(0, WHAT)
+        return cls(latents, torch.cat(pictures))
+
+    def part(self, start: int, end: int) -> "Ends":
+        return Ends(self.latents[start:end], self.pictures[start:end])
+
+
+def draw(
+    subject: Subject, plan: EvaluationPlan, ends: Ends, contender: Contender, meter: Meter
+) -> Readings:
+    """Sample and read; ends at the first batch that is not finite."""
     program = compile_program(contender.table, subject.problem.kind)
     size = max(1, plan.batch_rows // subject.rows_per_sample)
     rows = program.steps * subject.rows_per_sample
     parts: list[Readings] = []
     for start in range(0, plan.num_samples, size):
         seeds = plan.seeds[start : start + size]
-        parts.append(_read(subject, program, seeds, endpoints[start : start + size]))
+        parts.append(_read(subject, program, seeds, ends.part(start, start + size)))
         if parts[-1].num_broken:
             meter.advance((plan.num_samples - start) * rows, contender.name)
             break
@@ -58,12 +78,10 @@ def draw(
 
 
 @torch.inference_mode()
-def _read(
-    subject: Subject, program: StepProgram, seeds: Sequence[int], endpoints: Tensor
-) -> Readings:
+def _read(subject: Subject, program: StepProgram, seeds: Sequence[int], ends: Ends) -> Readings:
     latents, asked = subject.sample(program, seeds)
     pictures = subject.decoder(latents)
-    converged = endpoints.to(latents.device)
+    compared = len(ends.latents)
     broken = ~(latents.flatten(1).isfinite().all(1) & pictures.flatten(1).isfinite().all(1))
     features, correct = latents.new_zeros(len(seeds), 0), torch.zeros(len(seeds))
     if subject.judge is not None:
@@ -71,9 +89,9 @@ def _read(
         correct = shown == asked
     return Readings(
         num_broken=int(broken.sum()),
-        errors=squared_errors(latents[: len(converged)], converged).cpu(),
+        errors=squared_errors(latents[:compared], ends.latents.to(latents.device)).cpu(),
         picture_errors=squared_errors(
-            pictures[: len(converged)].clamp(-1, 1), subject.decoder(converged).clamp(-1, 1)
+            pictures[:compared].clamp(-1, 1), ends.pictures.to(pictures.device)
         ).cpu(),
         features=features.float().cpu(),
         correct=correct.double().cpu(),

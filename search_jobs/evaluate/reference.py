@@ -11,17 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from diffusion_core.classic import classical_table
-from diffusion_core.files import write_atomically
 from diffusion_core.program import compile_program
 from diffusion_core.quality import endpoint_rmse
 
 from ..errors import SearchRefused
-from .kept import named, read_json, write_json
+from ..kept import named, read_endpoints, read_json, write_endpoints, write_json
 from .meter import Meter
 from .plan import EVALUATION_SEEDS_FROM
 from .subject import Subject
@@ -54,7 +51,7 @@ class Reference:
 
     def converge(self) -> Converged:
         """Find the step count. Raises SearchRefused where the ODE has no finite end."""
-        meaning = self._subject.meaning | {"solver": SOLVER, "ladder": LADDER}
+        meaning = self._subject.problem.meaning | {"solver": SOLVER, "ladder": LADDER}
         path = named(self._cache, "converged", meaning, ".json")
         known = None if path is None else read_json(path)
         if known is not None:
@@ -92,16 +89,16 @@ class Reference:
         return Converged(SOLVER, steps, self_error)
 
     def _block(self, steps: int, block: int) -> Tensor:
-        meaning = self._subject.meaning | {"solver": SOLVER, "steps": steps, "size": BLOCK}
+        meaning = self._subject.problem.meaning | {"solver": SOLVER, "steps": steps, "size": BLOCK}
         path = named(self._cache, "endpoints", meaning, f"/{block:07d}.safetensors")
-        known = None if path is None else _read(path)
+        known = None if path is None else read_endpoints(path)
         if known is not None:
             self._meter.advance(self._rows(BLOCK, steps), WHAT)
             return known
         first = EVALUATION_SEEDS_FROM + block * BLOCK
         solutions = self._solve(steps, range(first, first + BLOCK))
         if path is not None:
-            write_atomically(save({"endpoints": solutions}), path)
+            write_endpoints(solutions, path)
         return solutions
 
     def _solve(self, steps: int, seeds: range) -> Tensor:
@@ -123,11 +120,3 @@ def most_evaluations(num_endpoints: int) -> int:
     tried = {count for steps in LADDER for count in (steps, 2 * steps)}
     blocks = math.ceil(num_endpoints / BLOCK)
     return NUM_PROBES * sum(tried) + blocks * BLOCK * LADDER[-1]
-
-
-def _read(path: Path) -> Tensor | None:
-    """None where there is no such file, or a damaged one: it is computed again."""
-    try:
-        return load_file(path)["endpoints"]
-    except (FileNotFoundError, SafetensorError, KeyError):
-        return None

@@ -1,11 +1,10 @@
 """What contenders are measured on: a model at one guidance scale, with its judge."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffusion_core.decoder import Decoder
 from diffusion_core.model import LoadedModel, ModelFolder
@@ -13,6 +12,7 @@ from diffusion_core.program import StepProgram, sample
 from diffusion_core.quality import Judge, load_judge
 
 from ..search import Problem
+from .plan import EvaluationPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,33 +37,17 @@ class Subject:
         """Network rows of one evaluation: a guided one asks twice."""
         return 1 if self.problem.guidance_scale == 1.0 else 2
 
+    def plan(self, num_samples: int) -> EvaluationPlan:
+        """For so many samples; where nobody judges pictures, only the ends are compared, and no
+        more samples are drawn.
+        """
+        on_gpu = self.problem.device.type != "cpu"
+        plan = EvaluationPlan.of_samples(num_samples, on_gpu)
+        return plan if self.judge is not None else replace(plan, num_samples=plan.num_endpoints)
+
     @torch.inference_mode()
     def sample(self, program: StepProgram, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Latents (B, C, H, W) and the classes asked for (B,)."""
         noise, labels = self.problem.draw(seeds)
         guidance = self.problem.guidance(len(labels))
         return sample(self.problem.network, program, noise, labels, guidance), labels
-
-    @property
-    def meaning(self) -> dict[str, Any]:
-        """All of it that a converged solution depends on, for the names of files."""
-        problem = self.problem
-        return {
-            "network": problem.identity,
-            "dtype": _dtype(problem.network),
-            "kind": asdict(problem.kind),
-            "latent_shape": problem.latent_shape,
-            "num_classes": problem.num_classes,
-            "guidance_scale": problem.guidance_scale,
-            "null_class": problem.null_class,
-            "guided_channels": problem.guided_channels,
-            "device": problem.device.type,
-            "torch": torch.__version__,
-        }
-
-
-def _dtype(network: object) -> str:
-    """What a network computes in, as far as one can see."""
-    if not isinstance(network, nn.Module):
-        return "unknown"
-    return str(next((parameter.dtype for parameter in network.parameters()), "unknown"))

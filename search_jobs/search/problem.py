@@ -1,10 +1,11 @@
 """What a solver is searched for: a network, frozen, at one guidance scale."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from diffusion_core.model import LoadedModel
@@ -63,6 +64,22 @@ class Problem:
         """(B,) the class of each seed's sample."""
         return torch.tensor([seed % self.num_classes for seed in seeds], device=self.device)
 
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """All of it that the end of the ODE from a seed depends on, for the names of files."""
+        return {
+            "network": self.identity,
+            "dtype": _dtype(self.network),
+            "kind": asdict(self.kind),
+            "latent_shape": self.latent_shape,
+            "num_classes": self.num_classes,
+            "guidance_scale": self.guidance_scale,
+            "null_class": self.null_class,
+            "guided_channels": self.guided_channels,
+            "device": self.device.type,
+            "torch": torch.__version__,
+        }
+
 
 def rematerialised(network: Network) -> Network:
     """The same network, whose activations are computed again for the backward pass.
@@ -75,3 +92,10 @@ def rematerialised(network: Network) -> Network:
         return out
 
     return forward
+
+
+def _dtype(network: Network) -> str:
+    """What a network computes in, as far as one can see."""
+    if not isinstance(network, nn.Module):
+        return "unknown"
+    return str(next((parameter.dtype for parameter in network.parameters()), "unknown"))

@@ -6,22 +6,18 @@ file named by what it depends on: a computation that was cut off goes on at its 
 processes take blocks in turn, so that no two of them write the same file.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from diffusion_core.classic import classical_table
-from diffusion_core.files import write_atomically
 from diffusion_core.program import compile_program, trajectory
 
+from ..kept import named, read_endpoints, write_endpoints
 from .problem import Problem
 from .shard import ALONE, Shard
 
@@ -76,12 +72,12 @@ class Teacher:
 
     def _block(self, start: int, told: Told = lambda start, steps: None) -> Tensor:
         path = self._path(start)
-        known = None if path is None else _read(path)
+        known = None if path is None else read_endpoints(path)
         if known is not None:
             return known
         endpoints = self._compute(start, told)
         if path is not None:
-            write_atomically(save({"endpoints": endpoints}), path)
+            write_endpoints(endpoints, path)
         return endpoints
 
     @torch.no_grad()
@@ -98,28 +94,6 @@ class Teacher:
         return x.cpu()
 
     def _path(self, start: int) -> Path | None:
-        if self.folder is None or not self.problem.identity:
-            return None
-        problem = self.problem
-        meaning = {
-            "network": problem.identity,
-            "kind": asdict(problem.kind),
-            "guidance_scale": problem.guidance_scale,
-            "guided_channels": problem.guided_channels,
-            "latent_shape": problem.latent_shape,
-            "solver": self.solver,
-            "steps": self.steps,
-            "block": BLOCK,
-            "device": problem.device.type,
-            "torch": torch.__version__,
-        }
-        key = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
-        return self.folder / f"teacher-{key}" / f"{start:07d}.safetensors"
-
-
-def _read(path: Path) -> Tensor | None:
-    """None where there is no such file, or a damaged one: it is computed again."""
-    try:
-        return load_file(path)["endpoints"]
-    except (FileNotFoundError, SafetensorError, KeyError):
-        return None
+        meaning = {"solver": self.solver, "steps": self.steps, "block": BLOCK}
+        end = f"/{start:07d}.safetensors"
+        return named(self.folder, "teacher", self.problem.meaning | meaning, end)

@@ -15,7 +15,6 @@ from diffusion_core.select import SolverSelector
 from search_jobs.evaluate import (
     Contender,
     Evaluation,
-    EvaluationPlan,
     Measurement,
     Meter,
     Subject,
@@ -79,7 +78,7 @@ def compare(settings: WorkerSettings, question: Question, tell: Tell) -> Compari
         import_shipped(store, folder.path, model.digest)
         contenders = _contenders(store, folder.card, question, scale)
     subject = Subject.of_model(model, folder, scale)
-    plan = EvaluationPlan.of_samples(question.num_samples, on_gpu=device.type != "cpu")
+    plan = subject.plan(question.num_samples)
     evaluation = evaluate(subject, contenders, plan, settings.cache, Meter(tell))
     return Comparison(subject, evaluation, tuple(contenders))
 

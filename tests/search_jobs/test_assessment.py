@@ -87,6 +87,11 @@ def test_the_champion_of_the_nearest_guidance_scale_is_served(store, model) -> N
     assert Standing.of(store, TARGET, STEPS).expected("champion") is None
 
 
+def test_the_families_of_the_card_are_rivals_beside_that_of_the_schedule(store, model) -> None:
+    card = model.card.model_copy(update={"published_families": ("sit-xl-256",)})
+    assert rival_names(store, card) == ["sit-xl-256-6/1", "flowdcn-b-256-6/1"]
+
+
 def test_one_table_is_one_rival(store, model) -> None:
     publish(store, classical_table("ab3", "rectified-flow", STEPS), "champion")
     publish(store, classical_table("ab3", "rectified-flow", STEPS), "faithful")
@@ -101,6 +106,11 @@ def test_the_best_classical_solvers_are_the_nearest_to_the_converged_solution(
     assert "ab2" in names
     assert 2 <= len(names) <= 3
     assert not names & {"euler", "ddim", "heun"}
+
+
+def test_a_default_that_is_a_variant_of_a_classical_solver_is_looked_at_too(subject, cache) -> None:
+    chosen = best_classical(subject, "unipc-3-bh1", STEPS, PLAN, cache, Meter())
+    assert "unipc-3-bh1" in {contender.name for contender in chosen}
 
 
 def test_what_is_left_is_known_before_the_rivals_are(subject, model, store, tmp_path) -> None:
@@ -140,7 +150,7 @@ def test_what_wins_moves_both_aliases_if_they_still_stand_where_they_did(
 ) -> None:
     publish(store, classical_table("euler", "rectified-flow", STEPS), "champion")
     # Against weak rivals only: the winner is then known without knowing the tiny model.
-    monkeypatch.setattr("search_jobs.rivals.PUBLISHED_FAMILIES", {"rectified-flow": "none"})
+    monkeypatch.setattr("search_jobs.rivals._published", lambda card: ())
     monkeypatch.setattr("search_jobs.assessment.best_classical", lambda *_: [])
     assessment = assessed(classical_table("unipc-3", "rectified-flow", STEPS))
     moves = [(p.alias, p.expected, p.note) for p in assessment.promotions]
@@ -153,7 +163,7 @@ def test_what_wins_moves_both_aliases_if_they_still_stand_where_they_did(
 
 def test_nothing_is_promoted_where_that_was_asked(assessed, store, monkeypatch) -> None:
     publish(store, classical_table("euler", "rectified-flow", STEPS), "champion")
-    monkeypatch.setattr("search_jobs.rivals.PUBLISHED_FAMILIES", {"rectified-flow": "none"})
+    monkeypatch.setattr("search_jobs.rivals._published", lambda card: ())
     monkeypatch.setattr("search_jobs.assessment.best_classical", lambda *_: [])
     assessment = assessed(classical_table("unipc-3", "rectified-flow", STEPS), Promote.NEVER)
     assert assessment.promotions == ()

@@ -16,7 +16,6 @@ from diffusion_core.quality import (
     FeatureStatistics,
     Judge,
     accuracy_interval,
-    class_accuracy,
     endpoint_rmse,
     frechet_distance,
     load_classifier,
@@ -143,10 +142,6 @@ def test_distance_of_shifted_sets_is_the_squared_shift() -> None:
     shift = torch.tensor([3.0, 0.0, 4.0], dtype=torch.float64)
     a, b = FeatureStatistics.of(features), FeatureStatistics.of(features + shift)
     assert frechet_distance(a, b) == pytest.approx(25, rel=1e-8)
-
-
-def test_class_accuracy_is_the_share_that_agrees() -> None:
-    assert class_accuracy(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 0, 4])) == 0.75
 
 
 def test_accuracy_interval_equals_a_worked_example() -> None:

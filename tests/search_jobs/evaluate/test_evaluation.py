@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
+from torchmetrics.image import PeakSignalNoiseRatio
 
 from diffusion_core.classic import classical_table
+from diffusion_core.decoder import PixelDecoder, VAEDecoder
 from diffusion_core.errors import TableMismatch
 from diffusion_core.noise import initial_noise
 from diffusion_core.program import compile_program, sample
-from diffusion_core.quality import FeatureStatistics, Manifold, frechet_distance, psnr
+from diffusion_core.quality import FeatureStatistics, Manifold, frechet_distance
 from search_jobs.evaluate import (
     Contender,
     EvaluationPlan,
@@ -32,6 +35,8 @@ def contender(name: str, steps: int = 4) -> Contender:
     return Contender(name, classical_table(name, "rectified-flow", steps))
 
 
+# Of pictures as a PNG clips them.
+PSNR = PeakSignalNoiseRatio(data_range=(-1.0, 1.0))
 EULER, AB2 = contender("euler"), contender("ab2")
 
 
@@ -56,7 +61,7 @@ def test_the_endpoint_error_is_the_distance_from_the_true_end(judged: Subject) -
         rmse = float(difference.square().mean().sqrt())
         assert measured.estimates[Metric.ENDPOINT_RMSE].value == pytest.approx(rmse, rel=0.02)
         assert measured.estimates[Metric.PSNR].value == pytest.approx(
-            psnr(samples[:40], exact[:40]), abs=0.2
+            float(PSNR(samples[:40], exact[:40])), abs=0.2
         )
 
 
@@ -85,6 +90,63 @@ def test_the_judged_figures_are_those_of_all_samples_at_once(judged: Subject) ->
 def test_without_a_judge_only_endpoints_are_measured() -> None:
     (measured,) = evaluate(gaussian_subject(), [EULER], PLAN).measurements
     assert set(measured.estimates) == {Metric.ENDPOINT_RMSE, Metric.PSNR}
+
+
+def test_without_a_judge_no_more_is_drawn_than_is_compared(judged: Subject) -> None:
+    plan = gaussian_subject().plan(240)
+    assert (plan.num_samples, plan.num_endpoints) == (180, 180)
+    assert judged.plan(240) == EvaluationPlan.of_samples(240)
+
+
+class CountingDecoder(PixelDecoder):
+    def __init__(self) -> None:
+        self.decoded = 0
+
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        self.decoded += len(latents)
+        return super().__call__(latents)
+
+
+def test_converged_solutions_are_decoded_once_for_all() -> None:
+    decoder = CountingDecoder()
+    subject = replace(gaussian_subject(), decoder=decoder)
+    evaluate(subject, [EULER, AB2], PLAN)
+    assert decoder.decoded == PLAN.num_endpoints + 2 * PLAN.num_samples
+
+
+def autoencoder(seed: int) -> VAEDecoder:
+    torch.manual_seed(seed)
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8), norm_num_groups=4, latent_channels=SHAPE[0],
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    return VAEDecoder(vae.eval(), torch.device("cpu"))
+
+
+def test_the_pictures_of_an_autoencoder_are_compared_as_far_as_there_are_endpoints() -> None:
+    # The last batches have no endpoint: an autoencoder refuses to decode nothing.
+    decoder = autoencoder(0)
+    subject = replace(gaussian_subject(), decoder=decoder)
+    (measured,) = evaluate(subject, [AB2], PLAN).measurements
+    samples, exact = plain_samples(subject, AB2.table)
+    wanted = PSNR(decoder(samples[:40]), decoder(exact[:40]))
+    assert measured.estimates[Metric.PSNR].value == pytest.approx(float(wanted), abs=0.2)
+
+
+def test_another_decoder_is_measured_anew(tmp_path: Path) -> None:
+    subject = gaussian_subject()
+    decoders = (PixelDecoder(), autoencoder(0), autoencoder(1))
+    psnrs = {
+        evaluate(replace(subject, decoder=decoder), [AB2], PLAN, tmp_path)
+        .measurements[0]
+        .estimates[Metric.PSNR]
+        .value
+        for decoder in decoders
+    }
+    assert len(psnrs) == 3
+    before = subject.problem.network.rows
+    evaluate(replace(subject, decoder=autoencoder(1)), [AB2], PLAN, tmp_path)
+    assert subject.problem.network.rows == before
 
 
 def test_guidance_asks_in_pairs() -> None:

@@ -31,13 +31,15 @@ def test_what_is_in_the_cache_is_not_computed_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"identity": "others"}, {"guidance_scale": 1.5, "null_class": 4}]
+    "change",
+    [{"identity": "others"}, {"guidance_scale": 1.6}, {"null_class": 3}, {"num_classes": 3}],
 )
-def test_another_network_or_guidance_has_endpoints_of_its_own(
+def test_another_network_or_guidance_or_other_classes_have_endpoints_of_their_own(
     change: dict[str, Any], tmp_path: Path
 ) -> None:
     network = GaussianVelocity()
-    problem = gaussian_problem(network=network, identity="weights")
+    guided = {"guidance_scale": 1.5, "null_class": 4}
+    problem = gaussian_problem(network=network, identity="weights", **guided)
     Teacher.of(problem, tmp_path).endpoints(1)
     asked = network.rows
     Teacher.of(replace(problem, **change), tmp_path).endpoints(1)

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
 from diffusion_core.files import write_atomically
 
-FORMAT = 1  # counts up where the same words come to mean other numbers
+FORMAT = 2  # counts up where the same words come to mean other numbers
 
 
 def named(folder: Path | None, kind: str, meaning: Mapping[str, Any], end: str) -> Path | None:
@@ -33,3 +37,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     write_atomically(json.dumps(content).encode(), path)
+
+
+def read_endpoints(path: Path) -> Tensor | None:
+    """None where there is no such file, or a damaged one: it is computed again."""
+    try:
+        return load_file(path)["endpoints"]
+    except (FileNotFoundError, SafetensorError, KeyError):
+        return None
+
+
+def write_endpoints(endpoints: Tensor, path: Path) -> None:
+    """Where the ODE ends, on the host."""
+    write_atomically(save({"endpoints": endpoints}), path)
