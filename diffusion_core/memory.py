@@ -1,5 +1,6 @@
-"""How much memory a device has left."""
+"""How much memory a device has left, and what to do when there is none."""
 
+import gc
 from pathlib import Path
 
 import torch
@@ -14,6 +15,19 @@ def available_memory(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     known = [free for free in (_free_here(), _free_in_container()) if free is not None]
     return min(known, default=None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: CUDA says so by type, the CPU allocator by its text."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def forget_allocations() -> None:
+    """Give back what nobody refers to any more, some of it in circles."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def in_words(num_bytes: int) -> str:

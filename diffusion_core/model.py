@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from .card import ModelCard
-from .decoder import Decoder, load_decoder
+from .decoder import NOT_FOR_DECODING, Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
-from .memory import available_memory, in_words
+from .memory import available_memory, forget_allocations, in_words, is_out_of_memory
 from .networks.blank import blank
 from .tensors import load_tensors, num_elements
 
@@ -47,15 +47,16 @@ class ModelFolder:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def num_bytes(self, dtype: torch.dtype) -> int:
-        """What the network and its autoencoder take on a device, in whatever type they are stored.
+        """What the network and its decoder take on a device, in whatever type they are stored.
 
         A damaged file is taken for float32, a missing one for nothing: it is loading that refuses
         them.
         """
-        files = [self.path / self.card.weights]
+        count = _num_elements(self.path / self.card.weights)
         if self.card.vae is not None:
-            files += (self.path / self.card.vae).glob("*.safetensors")
-        return dtype.itemsize * sum(map(_num_elements, files))
+            for file in (self.path / self.card.vae).glob("*.safetensors"):
+                count += _num_elements(file, without=NOT_FOR_DECODING)
+        return dtype.itemsize * count
 
     def _open_weights(self) -> Any:
         try:
@@ -89,8 +90,19 @@ def load_model(
     Raises ModelInvalid where a file is missing, damaged or does not fit the card, ModelTooLarge
     where the device has no room for it.
     """
-    card = folder.card
     _check_room(folder, device, dtype)
+    try:
+        return _load(folder, device, dtype)
+    except Exception as error:  # torch has no one kind for it; any other goes on
+        if not is_out_of_memory(error):
+            raise
+    # Only here is the error gone, whose frames hold what was loaded.
+    forget_allocations()
+    raise ModelTooLarge(f"{folder.card.name}: memory ran out while it was loaded on {device}")
+
+
+def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+    card = folder.card
     with blank():
         network = card.architecture.build()
     path = folder.path / card.weights
@@ -107,9 +119,9 @@ def load_model(
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
 
 
-def _num_elements(path: Path) -> int:
+def _num_elements(path: Path, without: Collection[str] = ()) -> int:
     try:
-        return num_elements(path)
+        return num_elements(path, without)
     except ModelInvalid:
         return path.stat().st_size // torch.float32.itemsize if path.exists() else 0
 

@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Collection
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -22,14 +23,17 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelInvalid(f"{path}: {error}") from error
 
 
-def num_elements(path: Path) -> int:
+def num_elements(path: Path, without: Collection[str] = ()) -> int:
     """How many numbers a safetensors file holds, of whatever type; only its header is read.
+
+    without  parts of the network, by the first word of their names, that do not count
 
     Raises ModelInvalid.
     """
     try:
         with safe_open(path, framework="pt") as file:
             names = file.keys()
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+            counted = [name for name in names if name.partition(".")[0] not in without]
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in counted)
     except UNREADABLE as error:
         raise ModelInvalid(f"{path}: {error}") from error

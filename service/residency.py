@@ -13,10 +13,12 @@ import torch
 
 from diffusion_core import registry
 from diffusion_core.card import ModelCard
-from diffusion_core.errors import ModelExists, ModelInvalid, ModelNotFound, ModelTooLarge
+from diffusion_core.errors import ModelExists, ModelInvalid, ModelTooLarge
 from diffusion_core.host import give_back_freed_memory, threads_left_to_another
-from diffusion_core.model import LoadedModel, ModelFolder, load_model
+from diffusion_core.memory import is_out_of_memory
+from diffusion_core.model import LoadedModel, ModelFolder, get_model, load_model
 from diffusion_core.quality import Judge, load_judge
+from solver_store.errors import NameMismatch, RecordError
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
@@ -94,7 +96,7 @@ class Residency:
         with self._changing:
             if name in self.resident:
                 folder = self.at_hand().get(name)
-                if folder is not None and folder.card != self.resident[name].card:
+                if folder is not None and _is_another(folder, self.resident[name]):
                     raise ModelExists(f"a former model {name!r} is still loaded: unload it first")
                 return
             folder = self.folder(name)
@@ -110,7 +112,7 @@ class Residency:
         name = folder.card.name
         model = load_model(folder, self._device, self.dtype)
         judge = self._judge(folder)
-        import_shipped(self._store, folder.path, model.digest)
+        self._import_solvers(folder, model)
         self._metrics.add_model(name)
         self._engine.load(model)
         # From here on nothing fails.
@@ -125,9 +127,18 @@ class Residency:
             return None
         try:
             return load_judge(folder, self._device)
-        except ModelInvalid as error:
+        except Exception as error:  # torch has no one kind for a lack of memory
+            if not isinstance(error, ModelInvalid) and not is_out_of_memory(error):
+                raise
             logger.warning("the pictures of %s are not judged: %s", folder.card.name, error)
             return None
+
+    def _import_solvers(self, folder: ModelFolder, model: LoadedModel) -> None:
+        """Those that ship with it; serving needs none."""
+        try:
+            import_shipped(self._store, folder.path, model.digest)
+        except (RecordError, NameMismatch) as error:
+            logger.warning("not all solvers of %s came into the store: %s", model.card.name, error)
 
     def unload(self, name: str) -> None:
         """Take no more requests for it, finish those under way, and let its memory go.
@@ -146,10 +157,15 @@ class Residency:
 
     def folder(self, name: str) -> ModelFolder:
         """Raises ModelNotFound, naming those at hand."""
-        at_hand = self.at_hand()
-        if name not in at_hand:
-            raise ModelNotFound(f"no model {name!r}; at hand: {', '.join(at_hand) or 'none'}")
-        return at_hand[name]
+        return get_model(self.at_hand(), name)
+
+
+def _is_another(folder: ModelFolder, loaded: LoadedModel) -> bool:
+    """Whether the folder holds another model by now. Raises ModelInvalid without weights in it."""
+    if folder.card != loaded.card:
+        return True
+    # A card that names its weights has told already; gigabytes are not read again for it.
+    return folder.card.weights_sha256 is None and folder.weights_digest != loaded.digest
 
 
 def give_back_memory() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import PromotionConflict, RecordError
+from .errors import NameMismatch, PromotionConflict, RecordError, StoreError
 from .records import JSON, Evidence, SolverVersion, Target
 from .store import SolverStore
 from .table import SolverTable
@@ -39,7 +39,7 @@ class ShippedSolver:
 
     @classmethod
     def read(cls, path: Path) -> "ShippedSolver":
-        """Raises RecordError or TableError where the file is none, OSError."""
+        """Raises RecordError where the file is none or cannot be read."""
         try:
             content: dict[str, Any] = json.loads(path.read_text("utf-8"))
             return cls(
@@ -50,7 +50,9 @@ class ShippedSolver:
                 source=content["source"],
                 evidence=tuple(Evidence.from_dict(entry) for entry in content["evidence"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise RecordError(f"{path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, StoreError) as error:
             raise RecordError(f"{path} is no shipped solver: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,33 +78,44 @@ def import_shipped(store: SolverStore, model_folder: Path, model_digest: str) ->
 
     Solvers of other weights are passed over: their evidence says nothing here. Safe at every start
     and from several processes at once. Returns how many versions were new.
-    Raises RecordError, TableError, NameMismatch, StoreUnavailable.
+    Raises RecordError or NameMismatch for the first that cannot be kept, when the others are in;
+    StoreUnavailable.
     """
     num_new = 0
+    refusals: list[RecordError | NameMismatch] = []
     for path in sorted((model_folder / SHIPPED_SOLVERS).glob("*.json")):
-        solver = ShippedSolver.read(path)
-        if not solver.is_about(model_digest) or _is_known(store, solver):
-            continue
-        publication = store.publish(
-            solver.name,
-            solver.table,
-            source=solver.source,
-            evidence=solver.evidence,
-            target=solver.target,
-        )
-        num_new += publication.is_new
-        for alias in solver.aliases:
-            # Refused where another process, or a search, was first.
-            with suppress(PromotionConflict):
-                store.promote(
-                    solver.name,
-                    alias,
-                    publication.version.version,
-                    expected=None,
-                    by="import",
-                    note="ships with the model",
-                )
+        try:
+            solver = ShippedSolver.read(path)
+            if solver.is_about(model_digest) and not _is_known(store, solver):
+                num_new += _import(store, solver)
+        except (RecordError, NameMismatch) as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
     return num_new
+
+
+def _import(store: SolverStore, solver: ShippedSolver) -> bool:
+    """Returns whether its version was new."""
+    publication = store.publish(
+        solver.name,
+        solver.table,
+        source=solver.source,
+        evidence=solver.evidence,
+        target=solver.target,
+    )
+    for alias in solver.aliases:
+        # Refused where another process, or a search, was first.
+        with suppress(PromotionConflict):
+            store.promote(
+                solver.name,
+                alias,
+                publication.version.version,
+                expected=None,
+                by="import",
+                note="ships with the model",
+            )
+    return publication.is_new
 
 
 def _is_known(store: SolverStore, solver: ShippedSolver) -> bool:

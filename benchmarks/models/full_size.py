@@ -1,6 +1,6 @@
 """The largest network, with random weights: seconds an image takes, and how much memory.
 
-image   10 steps, guided: 20 network rows of 118.6 GMAC, 4.75 TFLOP, and the decoding
+image   10 steps, guided: 20 network rows of 118.6 GMAC, 4.75 TFLOP; its latents are not decoded
 """
 
 import resource
@@ -44,7 +44,8 @@ def full_size(repeats: int) -> Result:
     return Result(
         name="models-full-size",
         about="DiT-XL/2 with random weights in bfloat16: one image of 10 guided steps, without "
-        "decoding. Memory is the whole process', torch and its libraries included.",
+        "decoding. Memory is the whole process', torch and its libraries included; on a GPU what "
+        "torch has taken there.",
         parameters={"family": FAMILY, "steps": STEPS, "guidance_scale": SCALE, "repeats": repeats},
         figures={
             "seconds_per_image": best,

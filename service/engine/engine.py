@@ -16,10 +16,11 @@ from itertools import islice
 
 import torch
 
+from diffusion_core.memory import is_out_of_memory
 from diffusion_core.model import LoadedModel
 
 from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, ServiceError
-from .failures import diverged, is_out_of_memory, public
+from .failures import diverged, public
 from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger

@@ -1,16 +1,9 @@
 """What went wrong with an image, in words for the client."""
 
-import torch
+from diffusion_core.memory import is_out_of_memory
 
 from ..errors import EngineFault, ImageFailed, OutOfMemory, ServiceError
 from .requests import ImageRequest
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: CUDA says so by type, the CPU allocator by its text."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def public(error: Exception) -> ServiceError:

@@ -1,6 +1,5 @@
 """How many network rows a forward should have, measured before the first request."""
 
-import gc
 import logging
 import time
 from collections.abc import Callable
@@ -8,9 +7,8 @@ from collections.abc import Callable
 import torch
 
 from diffusion_core.errors import ModelTooLarge
+from diffusion_core.memory import forget_allocations, is_out_of_memory
 from diffusion_core.model import LoadedModel
-
-from .failures import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +64,8 @@ def _seconds_if_room(model: LoadedModel, rows: int, time_forward: TimeForward) -
         if not is_out_of_memory(error):
             raise
         logger.warning("out of memory at %d rows of %s", rows, model.card.name)
-    # Only here is the error gone, whose frames hold the activations, some of them in circles.
-    gc.collect()
-    torch.cuda.empty_cache()
+    # Only here is the error gone, whose frames hold the activations.
+    forget_allocations()
     return None
 
 

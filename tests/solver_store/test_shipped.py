@@ -74,10 +74,16 @@ def test_a_champion_that_was_found_here_stays(store: SolverStore, tmp_path: Path
     assert store.aliases(own.name) == {CHAMPION: 1, FAITHFUL: 2}
 
 
-def test_a_damaged_file_is_named(tmp_path: Path, store: SolverStore) -> None:
-    (write(tmp_path) / SHIPPED_SOLVERS / "broken.json").write_text("{}")
+@pytest.mark.parametrize(
+    "damaged", ["{}", "{", json.dumps(shipped().as_dict() | {"table": {"schedule": "none"}})]
+)
+def test_a_damaged_file_is_named_and_the_others_come_in(
+    damaged: str, tmp_path: Path, store: SolverStore
+) -> None:
+    (write(tmp_path, shipped()) / SHIPPED_SOLVERS / "broken.json").write_text(damaged)
     with pytest.raises(RecordError, match=r"broken\.json is no shipped solver"):
         import_shipped(store, tmp_path, DIGEST)
+    assert store.champion("glyphs", 4, 1.3) is not None
 
 
 def test_a_model_without_solvers_of_its_own_is_no_fault(store: SolverStore, tmp_path: Path) -> None:
