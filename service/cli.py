@@ -13,7 +13,7 @@ from diffusion_core.settings import add_flags, given_flags
 from search_jobs.errors import SearchError
 from solver_store.errors import StoreError
 
-from .client import ClientError, Unreachable
+from .client import AnswerUnreadable, ClientError, Unreachable
 from .commands import evaluate, generate, jobs, models, search, solvers
 from .commands.common import CALLED, CommandFailed
 from .errors import ServiceError
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
         return 1
     except FAILURES as error:
-        hint = " (--url or FEWSTEP_URL names another)" if isinstance(error, Unreachable) else ""
+        is_elsewhere = isinstance(error, Unreachable | AnswerUnreadable)
+        hint = " (--url or FEWSTEP_URL names another)" if is_elsewhere else ""
         print(f"fewstep: {error}{hint}", file=sys.stderr)
         return 1
     return 0

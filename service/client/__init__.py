@@ -10,7 +10,14 @@ with Client("http://127.0.0.1:8000") as client:
 """
 
 from .client import DEFAULT_URL, Client
-from .errors import ClientError, NoDefault, ProblemError, Unreachable
+from .errors import (
+    AnswerUnreadable,
+    ClientError,
+    KeyUnsendable,
+    NoDefault,
+    ProblemError,
+    Unreachable,
+)
 from .images import Done, Event, Lost, Made, Order, Queued, Stepped
 from .searches import (
     Finished,
@@ -25,12 +32,14 @@ from .searches import (
 
 __all__ = [
     "DEFAULT_URL",
+    "AnswerUnreadable",
     "Client",
     "ClientError",
     "Done",
     "Event",
     "Finished",
     "Found",
+    "KeyUnsendable",
     "Lost",
     "Made",
     "NoDefault",

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from search_jobs.spec import JobState
 
@@ -23,10 +23,10 @@ from ..answers import (
     SolversAnswer,
     SolverVersionAnswer,
 )
-from .errors import NoDefault, Unreachable, problem_of
+from .errors import AnswerUnreadable, KeyUnsendable, NoDefault, Unreachable, fault, problem_of
 from .event_lines import SentEvent, read_events
 from .following import Place, follow
-from .images import Event, Order, image_event
+from .images import Event, Order, image_events
 from .searches import Search, SearchEvent
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -39,7 +39,11 @@ A = TypeVar("A", bound=BaseModel)
 
 
 class Client:
-    """One server. Every method raises ProblemError or Unreachable. Close it, or use `with`."""
+    """One server. Close it, or use `with`.
+
+    Every method raises ProblemError, Unreachable or AnswerUnreadable. Beyond these `Client` and
+    `search` raise KeyUnsendable, and `model` raises NoDefault.
+    """
 
     def __init__(
         self,
@@ -48,13 +52,15 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         transport: httpx.BaseTransport | None = None,
     ):
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(
-            base_url=url,
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
-            transport=transport,
-        )
+        """Raises KeyUnsendable, and Unreachable where the URL is none."""
+        headers = {"Authorization": f"Bearer {_sendable('API key', api_key)}"} if api_key else {}
+        with _reaching(url):
+            self._http = httpx.Client(
+                base_url=url,
+                headers=headers,
+                timeout=httpx.Timeout(timeout_s, connect=10.0),
+                transport=transport,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -78,16 +84,13 @@ class Client:
         """Make images and follow every step; closing the generator cancels the rest."""
         headers = {"Accept": MEDIA_TYPE}
         with (
-            self._reaching(),
+            _reaching(self._http.base_url),
             self._http.stream(
                 "POST", "/generate", json=order.as_json(), headers=headers
             ) as response,
         ):
-            if not response.is_success:
-                response.read()
-                raise problem_of(response)
-            for sent in read_events(response.iter_lines()):
-                yield image_event(sent)
+            _check_stream(response)
+            yield from image_events(read_events(response.iter_lines()))
 
     def models(self) -> list[ModelAnswer]:
         return self._ask(ModelsAnswer, "GET", "/models").models
@@ -137,7 +140,9 @@ class Client:
 
     def search(self, search: Search, idempotency_key: str | None = None) -> SearchJobAnswer:
         """Start a search; the same key again starts nothing and returns the first job."""
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        headers = {}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = _sendable("idempotency key", idempotency_key)
         return self._ask(
             SearchJobAnswer, "POST", "/search-jobs", json=search.as_json(), headers=headers
         )
@@ -170,12 +175,10 @@ class Client:
         headers = {"Accept": MEDIA_TYPE, "Last-Event-ID": str(place.number)}
         url = f"/search-jobs/{job_id}/events"
         with (
-            self._reaching(),
+            _reaching(self._http.base_url),
             self._http.stream("GET", url, headers=headers, timeout=FOLLOW_TIMEOUT_S) as response,
         ):
-            if not response.is_success:
-                response.read()
-                raise problem_of(response)
+            _check_stream(response)
             place.connected(is_end=response.status_code == NO_CONTENT)
             yield from read_events(response.iter_lines())
 
@@ -188,16 +191,44 @@ class Client:
         json: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> A:
-        with self._reaching():
+        with _reaching(self._http.base_url):
             response = self._http.request(method, path, params=params, json=json, headers=headers)
         if not response.is_success:
             raise problem_of(response)
-        return kind.model_validate_json(response.content)
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
         try:
-            yield
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            raise Unreachable(f"{self._http.base_url}: {reason}; is the server up?") from error
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise _unreadable(response.request.url, fault(error)) from error
+
+
+@contextmanager
+def _reaching(url: httpx.URL | str) -> Iterator[None]:
+    """Raises Unreachable and AnswerUnreadable for what httpx raises."""
+    try:
+        yield
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
+        raise Unreachable(f"{url}: {reason}; is the server up?") from error
+    except httpx.DecodingError as error:
+        raise _unreadable(url, str(error)) from error
+
+
+def _check_stream(response: httpx.Response) -> None:
+    """Raises ProblemError, and AnswerUnreadable where something else than events comes."""
+    if not response.is_success:
+        response.read()
+        raise problem_of(response)
+    media_type = response.headers.get("Content-Type", "nothing")
+    if response.status_code != NO_CONTENT and not media_type.startswith(MEDIA_TYPE):
+        raise _unreadable(response.request.url, f"{media_type} instead of {MEDIA_TYPE}")
+
+
+def _unreadable(url: httpx.URL | str, reason: str) -> AnswerUnreadable:
+    return AnswerUnreadable(f"{url}: not an answer of fewstep: {reason}")
+
+
+def _sendable(what: str, key: str) -> str:
+    """The key, which a header can carry. Raises KeyUnsendable."""
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise KeyUnsendable(f"the {what} must be printable ASCII, without spaces around it")
+    return key

@@ -1,12 +1,15 @@
 """What can go wrong between a client and its server.
 
 ClientError
-├── Unreachable    no server answers, or the connection broke
-├── NoDefault      no model was named, and none of the server's is its default
-└── ProblemError   the server answered with a problem document
+├── Unreachable        no server answers, or the connection broke
+├── AnswerUnreadable   something answers, and not as a server of ours does
+├── KeyUnsendable      a key that no header can carry
+├── NoDefault          no model was named, and none of the server's is its default
+└── ProblemError       the server answered with a problem document
 """
 
 import httpx
+from pydantic import ValidationError
 
 from ..answers import FieldAnswer, ProblemAnswer
 
@@ -17,6 +20,14 @@ class ClientError(Exception):
 
 class Unreachable(ClientError):
     """No server answers, or the connection broke."""
+
+
+class AnswerUnreadable(ClientError):
+    """Something answers, and not as a server of ours does: a page, or events that are not ours."""
+
+
+class KeyUnsendable(ClientError):
+    """A key that no header can carry. The message does not repeat it: keys are secrets."""
 
 
 class NoDefault(ClientError):
@@ -34,6 +45,15 @@ class ProblemError(ClientError):
         self.fields: tuple[FieldAnswer, ...] = tuple(problem.errors)
         self.current_version = problem.current_version
         self.retry_after_s = retry_after_s
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with an answer, in one line, which pydantic's own message is not."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def problem_of(response: httpx.Response) -> ProblemError:

@@ -3,10 +3,16 @@
 Source: the event stream format of the HTML standard, section 9.2.6.
 """
 
-import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import TypeAdapter
+
+from .errors import AnswerUnreadable, fault
+
+OBJECT = TypeAdapter(dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -19,17 +25,31 @@ class SentEvent:
 
 
 def read_events(lines: Iterator[str]) -> Iterator[SentEvent]:
-    """Every event that came whole."""
-    name, data, number = "", "", None
+    """Every event that came whole. Raises AnswerUnreadable for one that is not of ours."""
+    name, data, number = "", "", ""
     for line in lines:
         field, _, value = line.partition(": ")
         match field:
             case "id":
-                number = int(value)
+                number = value
             case "event":
                 name = value
             case "data":
                 data += value
             case "" if not line and name:
-                yield SentEvent(name, json.loads(data), number)
+                with reading(name):
+                    event = SentEvent(
+                        name, OBJECT.validate_json(data), int(number) if number else None
+                    )
+                yield event
                 name, data = "", ""
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raises AnswerUnreadable where the values of an event are not those that ours have."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        reason = fault(error)
+        raise AnswerUnreadable(f"the server sent an unreadable event {name!r}: {reason}") from error

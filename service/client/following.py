@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .errors import ClientError, ProblemError
+from .errors import AnswerUnreadable, ClientError, ProblemError
 from .event_lines import SentEvent
 from .searches import Finished, SearchEvent, search_event
 
@@ -36,6 +36,8 @@ class Place:
         time.sleep(RECONNECT_EVERY_S)
 
     def _may_pass(self, error: ClientError, for_s: float) -> bool:
+        if isinstance(error, AnswerUnreadable):  # the same event would come again
+            return False
         if isinstance(error, ProblemError) and error.status not in PASSING:
             return False
         return self.was_connected and for_s < RECONNECT_FOR_S

@@ -1,12 +1,12 @@
 """Images: what to ask for, and what happens while they are made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..answers import ImageAnswer, ProblemAnswer
-from .errors import ClientError, ProblemError
-from .event_lines import SentEvent
+from .errors import AnswerUnreadable, ProblemError
+from .event_lines import SentEvent, reading
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,32 @@ class Done:
 Event = Queued | Stepped | Made | Lost | Done
 
 
-def image_event(sent: SentEvent) -> Event:
-    """An event of the stream, read. Raises ClientError for one that no server of ours sends."""
+def image_events(stream: Iterator[SentEvent]) -> Iterator[Event]:
+    """The events of a whole stream, read. Raises AnswerUnreadable for one that is not of ours."""
+    event = None
+    for sent in stream:
+        if event is None and sent.name != "queued":
+            raise AnswerUnreadable("the stream of images does not begin with `queued`")
+        event = _image_event(sent)
+        yield event
+    if not isinstance(event, Done):
+        raise AnswerUnreadable("the stream of images ended without `done`")
+
+
+def _image_event(sent: SentEvent) -> Event:
+    """Raises AnswerUnreadable for one that no server of ours sends."""
     values = sent.data
-    match sent.name:
-        case "queued":
-            return Queued(values["id"], values)
-        case "step":
-            return Stepped(values["index"], values["step"], values["steps"], values["preview"])
-        case "image":
-            return Made(values["index"], ImageAnswer.model_validate(values))
-        case "error":
-            return Lost(values["index"], ProblemError(ProblemAnswer(**values["problem"])))
-        case "done":
-            return Done(values["num_images"], values["num_lost"], values["timing_ms"])
-        case _:
-            raise ClientError(f"the server sent an event of unknown name {sent.name!r}")
+    with reading(sent.name):
+        match sent.name:
+            case "queued":
+                return Queued(values["id"], values)
+            case "step":
+                return Stepped(values["index"], values["step"], values["steps"], values["preview"])
+            case "image":
+                return Made(values["index"], ImageAnswer.model_validate(values))
+            case "error":
+                return Lost(values["index"], ProblemError(ProblemAnswer(**values["problem"])))
+            case "done":
+                return Done(values["num_images"], values["num_lost"], values["timing_ms"])
+            case _:
+                raise AnswerUnreadable(f"the server sent an event of unknown name {sent.name!r}")

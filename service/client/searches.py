@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..answers import SearchProgressAnswer, SearchResultAnswer
-from .event_lines import SentEvent
+from .event_lines import SentEvent, reading
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,24 @@ SearchEvent = Waiting | Started | Progressed | Found | Stopping | Finished
 
 
 def search_event(sent: SentEvent) -> SearchEvent | None:
-    """An event of the stream, read; None for one that only newer servers send."""
+    """An event of the stream, read; None for one that only newer servers send.
+
+    Raises AnswerUnreadable.
+    """
     number = sent.number or 0
-    match sent.name:
-        case "queued":
-            return Waiting(number, sent.data.get("reason"))
-        case "started":
-            return Started(number)
-        case "progress":
-            return Progressed(number, SearchProgressAnswer.model_validate(sent.data))
-        case "result":
-            return Found(number, SearchResultAnswer.model_validate(sent.data))
-        case "stopping":
-            return Stopping(number)
-        case "finished":
-            return Finished(number, sent.data["state"], sent.data.get("error"))
-        case _:
-            return None
+    with reading(sent.name):
+        match sent.name:
+            case "queued":
+                return Waiting(number, sent.data.get("reason"))
+            case "started":
+                return Started(number)
+            case "progress":
+                return Progressed(number, SearchProgressAnswer.model_validate(sent.data))
+            case "result":
+                return Found(number, SearchResultAnswer.model_validate(sent.data))
+            case "stopping":
+                return Stopping(number)
+            case "finished":
+                return Finished(number, sent.data["state"], sent.data.get("error"))
+            case _:
+                return None

@@ -3,7 +3,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from PIL import Image
@@ -138,6 +141,50 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_drawn(
 )  # fmt: skip
 def test_a_failure_is_one_line(capsys: Output, arguments: list[str], told: str) -> None:
     assert told in failure(capsys, *arguments)
+
+
+def test_a_key_that_cannot_be_sent_is_one_line(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "fewstep: the API key must be printable ASCII, without spaces around it"
+    assert failure(capsys, "jobs", "list", "--api-key", "schlüssel") == told
+    monkeypatch.setenv("FEWSTEP_API_KEY", "schlüssel")
+    assert failure(capsys, "generate", "0") == told
+
+
+class OtherPage(BaseHTTPRequestHandler):
+    """Something else than our server, which answers whatever it is asked."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<title>Something else</title>")
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *given: object) -> None:
+        pass
+
+
+@pytest.fixture
+def other_page() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), OtherPage) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("arguments", [["jobs", "list"], ["generate", "0"]], ids=" ".join)
+def test_a_page_that_is_not_ours_is_one_line(
+    capsys: Output, other_page: str, arguments: list[str]
+) -> None:
+    told = failure(capsys, *arguments, "--url", other_page)
+    assert "not an answer of fewstep" in told
+    assert told.endswith("(--url or FEWSTEP_URL names another)")
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["export", "flowdcn-b-256-5"]], ids=" ".join)

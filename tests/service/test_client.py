@@ -3,19 +3,26 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
+import service.client
 from service.client import (
+    AnswerUnreadable,
     Client,
+    ClientError,
     Done,
+    KeyUnsendable,
     Lost,
     Made,
     NoDefault,
     Order,
     ProblemError,
     Queued,
+    Search,
     Stepped,
     Unreachable,
 )
@@ -127,6 +134,108 @@ def test_an_answer_of_something_else_is_told_as_it_is() -> None:
     ):
         client.models()
     assert caught.value.status == 502
+
+
+PAGE = "<!doctype html>\n\n<title>Something else</title>\n"
+ORDER = Order(class_id=0, steps=1)
+EVERY_METHOD: dict[str, Callable[[Client], object]] = {
+    "generate": lambda client: client.generate(ORDER),
+    "stream": lambda client: list(client.stream(ORDER)),
+    "models": lambda client: client.models(),
+    "model": lambda client: client.model(),
+    "load_model": lambda client: client.load_model("x"),
+    "unload_model": lambda client: client.unload_model("x"),
+    "solvers": lambda client: client.solvers(),
+    "solver": lambda client: client.solver("x"),
+    "solver_version": lambda client: client.solver_version("x", 1),
+    "import_solver": lambda client: client.import_solver({}),
+    "move_alias": lambda client: client.move_alias("x", "champion", 1, None),
+    "search": lambda client: client.search(Search(steps=5)),
+    "search_jobs": lambda client: client.search_jobs(),
+    "search_job": lambda client: client.search_job("x"),
+    "cancel": lambda client: client.cancel("x"),
+    "stop": lambda client: client.stop("x"),
+    "follow": lambda client: list(client.follow("x")),
+}
+
+
+def answering(response: httpx.Response) -> Client:
+    return Client("http://server", transport=httpx.MockTransport(lambda request: response))
+
+
+def test_no_method_is_forgotten() -> None:
+    methods = {name for name in vars(Client) if not name.startswith("_")}
+    assert methods == {*EVERY_METHOD, "close"}
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"html": PAGE},
+        {"json": {}},
+        {"json": []},
+        {"text": ""},
+        {"content": b"no zip", "headers": {"Content-Encoding": "gzip"}},
+    ],
+    ids=str,
+)
+def test_something_else_than_a_server_of_ours_is_told(name: str, page: dict[str, Any]) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, **page)
+
+    with Client("http://server", transport=httpx.MockTransport(handle)) as client:
+        with pytest.raises(AnswerUnreadable, match=r"http://server.*: not an answer") as caught:
+            EVERY_METHOD[name](client)
+        assert "\n" not in str(caught.value)
+
+
+QUEUED = 'event: queued\ndata: {"id": "1"}\n\n'
+DONE = 'event: done\ndata: {"num_images": 0, "num_lost": 0, "timing_ms": null}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (PAGE, "ended without `done`"),
+        (DONE, "does not begin with `queued`"),
+        (QUEUED, "ended without `done`"),
+        (QUEUED + "event: step\n\n", "unreadable event 'step': Invalid JSON"),
+        (QUEUED + "event: step\ndata: [1]\n\n", "unreadable event 'step': Input should be"),
+        (QUEUED + "event: step\ndata: {}\n\n", "unreadable event 'step': KeyError: 'index'"),
+        (QUEUED + 'event: image\ndata: {"index": 0}\n\n', "event 'image': seed: Field required"),
+        (QUEUED + 'event: error\ndata: {"index": 0, "problem": 1}\n\n', "event 'error': TypeError"),
+        (QUEUED + "event: paint\ndata: {}\n\n", "unknown name 'paint'"),
+        ("id: one\n" + QUEUED, "unreadable event 'queued': ValueError"),
+    ],
+)
+def test_a_stream_that_is_not_of_ours_is_told(text: str, told: str) -> None:
+    headers = {"Content-Type": "text/event-stream"}
+    with (
+        answering(httpx.Response(200, text=text, headers=headers)) as client,
+        pytest.raises(AnswerUnreadable, match=told),
+    ):
+        list(client.stream(ORDER))
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "tab\t", "space ", "\udcff", "\x7f"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(KeyUnsendable, match="the API key must be printable ASCII") as caught:
+        Client(api_key=key)
+    assert key not in str(caught.value)
+    with Client() as client, pytest.raises(KeyUnsendable, match="the idempotency key must be"):
+        client.search(Search(steps=5), idempotency_key=key)
+
+
+def test_a_url_that_is_none_is_unreachable() -> None:
+    with pytest.raises(Unreachable, match="http://server:port: Invalid port"):
+        Client("http://server:port")
+
+
+def test_every_error_is_exported() -> None:
+    kinds = ClientError.__subclasses__()
+    assert {getattr(service.client, kind.__name__) for kind in kinds} == set(kinds)
+    assert {kind.__name__ for kind in kinds} <= set(service.client.__all__)
 
 
 def test_a_server_whose_default_model_is_gone_asks_for_a_name() -> None:

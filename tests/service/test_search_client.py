@@ -8,6 +8,7 @@ import pytest
 
 from search_jobs.spec import JobState
 from service.client import (
+    AnswerUnreadable,
     Client,
     Finished,
     Found,
@@ -80,18 +81,23 @@ def broken(*answers: Callable[[], httpx.Response]) -> tuple[Client, list[str]]:
     return Client("http://server", transport=httpx.MockTransport(handle)), places
 
 
+def events(text: str) -> Callable[[], httpx.Response]:
+    headers = {"Content-Type": "text/event-stream"}
+    return lambda: httpx.Response(200, text=text, headers=headers)
+
+
 def refuse() -> httpx.Response:
     raise httpx.ConnectError("refused")
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke() -> None:
     client, places = broken(
-        lambda: httpx.Response(200, text=EVENT.format(1)),
+        events(EVENT.format(1)),
         refuse,
         lambda: httpx.Response(503),
-        lambda: httpx.Response(200, text=EVENT.format(2)),
-        lambda: httpx.Response(200, text=""),
-        lambda: httpx.Response(200, text=END),
+        events(EVENT.format(2)),
+        events(""),
+        events(END),
     )
     assert [event.number for event in client.follow("x")] == [1, 2, 3]
     assert places == ["0", "1", "1", "1", "2", "2"]
@@ -106,18 +112,31 @@ def test_a_server_that_was_never_there_is_told_at_once() -> None:
 
 def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "RECONNECT_FOR_S", 0.05)
-    first = httpx.Response(200, text=EVENT.format(1))
-    client, places = broken(lambda: first, *[refuse] * 1000)
+    client, places = broken(events(EVENT.format(1)), *[refuse] * 1000)
     with pytest.raises(Unreachable):
         list(client.follow("x"))
     assert 2 <= len(places) < 1000
 
 
 def test_a_refusal_is_not_repeated() -> None:
-    client, places = broken(
-        lambda: httpx.Response(200, text=EVENT.format(1)), lambda: httpx.Response(404)
-    )
+    client, places = broken(events(EVENT.format(1)), lambda: httpx.Response(404))
     with pytest.raises(ProblemError):
+        list(client.follow("x"))
+    assert places == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: httpx.Response(200, html="<title>Something else</title>"),
+        events("event: started\ndata: none\n\n"),
+        events("event: progress\ndata: {}\n\n"),
+        events("event: finished\ndata: {}\n\n"),
+    ],
+)
+def test_what_cannot_be_read_is_not_asked_for_again(answer: Callable[[], httpx.Response]) -> None:
+    client, places = broken(events(EVENT.format(1)), answer)
+    with pytest.raises(AnswerUnreadable):
         list(client.follow("x"))
     assert places == ["0", "1"]
 
