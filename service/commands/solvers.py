@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..answers import SolverAnswer
 from ..client import Client
-from .common import CommandFailed, Commands, add_server_command
+from .common import CommandFailed, Commands, add_server_command, output_file
 from .output import table_console
 from .solver_names import find_solver, find_version, split_name
 
@@ -45,7 +45,7 @@ def add_commands(commands: Commands) -> None:
     exporting.add_argument(
         "--model", help="on whose schedule a classical solver is written; default: the server's"
     )
-    exporting.add_argument("-o", "--output", type=Path, help="default: stdout")
+    exporting.add_argument("-o", "--output", type=output_file(), help="default: stdout")
 
     promoting = add_server_command(actions, "promote", "point an alias at a version", _promote)
     promoting.add_argument("name")
