@@ -106,17 +106,17 @@ class HandCranked(Engine):
     ):
         super().__init__(queue_rows, max_rows, spare_time=spare_time)
         for model in models:
-            self._seat(model, max_rows)
+            self._loop.seat(model, max_rows)
 
     def crank(self, steps: int = 1) -> None:
         with torch.inference_mode():
             for _ in range(steps):
                 self._inbox.obey_all()
-                self.step()
+                self._loop.step()
 
     def crank_until_idle(self) -> None:
         self.crank()
-        while len(self._scheduler):
+        while len(self._loop.scheduler):
             self.crank()
 
 

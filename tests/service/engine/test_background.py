@@ -82,7 +82,7 @@ def test_a_model_leaves_without_waiting_for_its_background_images(
     box = mailbox()
     engine.submit_background([request_for(steps=50)], box)
     engine.crank()
-    left = engine._dismiss("tiny")
+    left = engine._loop.dismiss("tiny")
     engine.crank()
     assert left.done()
     assert isinstance(box.lost[0].error, Cancelled)

@@ -24,7 +24,7 @@ from tests.service.engine.sabotage import Sabotaged
 def sabotage(engine, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, **how) -> Sabotaged:
     network = Sabotaged(tiny.network, **how)
     model = LoadedModel(tiny.card, network, tiny.decoder, tiny.digest, tiny.device)
-    monkeypatch.setattr(engine._banks["tiny"], "model", model)
+    monkeypatch.setattr(engine._loop.banks["tiny"], "model", model)
     return network
 
 
@@ -153,7 +153,7 @@ def test_out_of_memory_between_steps_does_not_step_a_survivor_twice(
 def test_running_out_of_memory_while_decoding_loses_only_what_cannot_be_decoded(
     engine, request_for, mailbox, monkeypatch
 ) -> None:
-    bank = engine._banks["tiny"]
+    bank = engine._loop.banks["tiny"]
     decode = bank.finish
 
     def tight(slots):
@@ -237,7 +237,7 @@ def test_a_probe_tells_a_working_engine_from_a_stuck_one(
             return tiny.network(x, time, class_label)
 
     model = LoadedModel(tiny.card, Stuck(), tiny.decoder, tiny.digest, tiny.device)
-    monkeypatch.setattr(running._banks["tiny"], "model", model)
+    monkeypatch.setattr(running._loop.banks["tiny"], "model", model)
     running.submit([request_for(steps=1)], Waiter(1))
     assert entered.wait(30)
     assert not running.probe(timeout_s=0.05)

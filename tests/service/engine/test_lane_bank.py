@@ -73,7 +73,7 @@ def test_out_of_memory_at_a_preview_does_not_step_a_survivor_twice(
     engine.submit([request_for(**how)], alone)
     engine.crank_until_idle()
     model = LoadedModel(tiny.card, tiny.network, NoPreviews(1), tiny.digest, tiny.device)
-    monkeypatch.setattr(engine._banks["tiny"], "model", model)
+    monkeypatch.setattr(engine._loop.banks["tiny"], "model", model)
     first, second = mailbox(), mailbox()
     engine.submit([request_for(**how)], first)
     engine.submit([request_for(**how, seed=1)], second)

@@ -1,0 +1,279 @@
+"""What the engine's thread does: one step at a time, and a slice of decoding after it.
+
+Scheduler -> StepBatch -> LaneBank.advance -> retire -> decode -> notify
+
+What time nobody needs goes to background images and to `SpareTimeWork`.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import islice
+
+import torch
+
+from diffusion_core.memory import is_out_of_memory
+from diffusion_core.model import LoadedModel
+
+from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, ServiceError
+from .failures import diverged, public
+from .inbox import Inbox
+from .lanes import LaneBank, LaneStep
+from .ledger import Ledger
+from .observer import EngineObserver
+from .requests import ImageDone, ImageLost, Pixels, StepDone
+from .scheduler import Scheduler, StepBatch
+from .spare_time import SpareTimeWork
+from .submission import ImageLane, Submission, image_lanes, slot_of
+from .warm_up import forward_zeros
+
+logger = logging.getLogger(__name__)
+
+
+class EngineLoop:
+    """Resident models and all their lanes. Other threads only read what is public here."""
+
+    def __init__(
+        self, inbox: Inbox, ledger: Ledger, observer: EngineObserver, spare_time: SpareTimeWork
+    ):
+        self._inbox = inbox
+        self._ledger = ledger
+        self._observer = observer
+        self._spare_time = spare_time
+        self.banks: dict[str, LaneBank] = {}
+        self.scheduler = Scheduler({}, {})
+        self.background_lanes = 0  # that have a slot
+        self.steps = 0
+        self.network_evaluations = 0
+        self.last_step_at: float | None = None
+        self._undecoded: deque[ImageLane] = deque()
+        self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
+        self._stopped = False
+
+    def run(self, num_threads: int | None) -> None:
+        """Until `halt`; num_threads: CPU cores of a forward."""
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        with torch.inference_mode():
+            while not self._stopped:
+                self._obey_commands()
+                self.step()
+
+    # Commands: they come through the inbox
+
+    def seat(self, model: LoadedModel, row_limit: int) -> None:
+        """Make a model resident."""
+        name = model.card.name
+        self.banks[name] = LaneBank(model)
+        self.scheduler.row_limits[name] = row_limit
+        self.scheduler.deterministic_rows[name] = model.card.deterministic_rows
+
+    def dismiss(self, name: str) -> Future[None]:
+        """Take no more images of a model; what is returned is done when the last one is."""
+        for lane in self._under_way:
+            if lane.background and lane.model == name:
+                self._lose(lane, Cancelled("the model leaves"))
+        return self._leaving.setdefault(name, Future())
+
+    def admit(self, lanes: Sequence[ImageLane]) -> None:
+        """Let images in, where their model is still there."""
+        for lane in lanes:
+            if lane.model in self.banks and lane.model not in self._leaving:
+                self.scheduler.add(lane)
+            else:
+                self._give_up(lane, NotResident(f"the model {lane.model} was unloaded meanwhile"))
+
+    def lose_submission(self, submission: Submission) -> None:
+        """What is left of a cancelled one."""
+        for lane in self._under_way:
+            if lane.submission is submission:
+                self._lose(lane, Cancelled("cancelled"))
+
+    def probe(self, done: threading.Event) -> None:
+        """Show that a forward of one row still works."""
+        try:
+            banks = self.banks.values()
+            smallest = min(banks, key=lambda bank: bank.model.num_bytes, default=None)
+            if smallest is not None:
+                forward_zeros(smallest.model, rows=1)
+        except Exception:  # a failing probe is an answer, not the end of the engine
+            logger.exception("the probe forward failed")
+        else:
+            done.set()
+
+    def halt(self) -> None:
+        """End the loop; images under way are lost."""
+        for lane in self._under_way:
+            self._lose(lane, Draining("the server stopped before this image was done"))
+        self._stopped = True
+
+    # One turn
+
+    def _obey_commands(self) -> None:
+        """Take what is in the inbox; with nothing else to do, wait for it."""
+        if not len(self.scheduler) and not self._undecoded:
+            while self._inbox.is_empty and self._spare_time.when_idle():
+                pass
+            self._inbox.obey_next()
+        self._inbox.obey_all()
+
+    def step(self) -> None:
+        """Advance every scheduled lane by one network evaluation, and decode some that are done."""
+        started = time.monotonic()
+        self._lose_expired()
+        batch = self.scheduler.schedule()
+        if batch is not None:
+            self._try(batch)
+        self._decode()
+        if self._leaving:
+            self._part()
+        if batch is not None:
+            background = batch.lanes[0].background
+            self._spare_time.after_step(time.monotonic() - started, background)
+
+    def _part(self) -> None:
+        """Let go of the models that leave and have no image under way."""
+        busy = {lane.model for lane in (*self.scheduler.lanes, *self._undecoded)}
+        for name in self._leaving.keys() - busy:
+            self.banks.pop(name, None)
+            self.scheduler.row_limits.pop(name, None)
+            self.scheduler.deterministic_rows.pop(name, None)
+            self._leaving.pop(name).set_result(None)
+
+    def _try(self, batch: StepBatch) -> None:
+        try:
+            self._advance(batch)
+        except Exception as error:  # one bad batch must not end the thread that serves all others
+            self._shed(batch, error)
+            return
+        now = time.monotonic()
+        for lane in image_lanes(self.scheduler.retire(batch)):
+            lane.sampled_at = now
+            self._undecoded.append(lane)
+
+    def _advance(self, batch: StepBatch) -> None:
+        bank = self.banks[batch.model]
+        started = time.monotonic()
+        lanes = image_lanes(batch.lanes)
+        for lane in lanes:
+            if lane.slot is None:
+                lane.slot = bank.admit(lane.request)
+                lane.started_at = started
+                self.background_lanes += lane.background
+        steps = [LaneStep(slot_of(lane), lane.request, lane.step) for lane in lanes]
+        previews = bank.advance(steps, batch.pad_to)
+        self._account(batch, time.monotonic() - started)
+        for lane, preview in zip(lanes, previews, strict=True):
+            if lane.request.report:
+                lane.notify(StepDone(lane.index, lane.step + 1, lane.steps, preview))
+
+    def _account(self, batch: StepBatch, duration_s: float) -> None:
+        self.last_step_at = time.monotonic()
+        if batch.lanes[0].background:  # then all are
+            return
+        self.steps += 1
+        self.network_evaluations += len(batch.lanes)
+        self._ledger.measure(batch.rows, duration_s)
+        self._ledger.leave(batch.rows)
+        self._observer.on_step(batch.model, batch.rows, duration_s)
+
+    def _decode(self) -> None:
+        """A slice of what is sampled; so long, and no longer, the next step has to wait."""
+        ready = [lane for lane in self._undecoded if not lane.background]
+        if not ready and not self.scheduler.is_awaited:
+            ready = list(self._undecoded)
+        if not ready:
+            return
+        bank = self.banks[ready[0].model]
+        peers = (lane for lane in ready if lane.model == bank.model.card.name)
+        lanes = list(islice(peers, bank.model.decoder.images_at_once))
+        for lane in lanes:
+            self._undecoded.remove(lane)
+        self._finish(bank, lanes)
+
+    def _decoded(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> list[Pixels | None]:
+        """Either all of the lanes are in the background, or none. Raises what decoding raises."""
+        started = time.monotonic()
+        try:
+            return bank.finish([slot_of(lane) for lane in lanes])
+        finally:
+            if not lanes[0].background:
+                self._observer.on_decode(lanes[0].model, time.monotonic() - started)
+
+    def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
+        """Decode lanes that are done, and hand the pictures out."""
+        try:
+            pictures = self._decoded(bank, lanes)
+        except Exception as error:  # whatever it is, it must not end the engine's thread
+            if is_out_of_memory(error) and len(lanes) > 1:
+                half = len(lanes) // 2
+                self._finish(bank, lanes[:half])
+                self._finish(bank, lanes[half:])
+                return
+            logger.exception("%d images of %s were not decoded", len(lanes), lanes[0].model)
+            for lane in lanes:
+                self._release(lane)
+                lane.notify(ImageLost(lane.index, public(error)))
+            return
+        now = time.monotonic()
+        for lane, pixels in zip(lanes, pictures, strict=True):
+            self._release(lane)
+            if pixels is None:
+                loss = diverged(lane.request)
+                # For the log, too: where it happens to every image, the model is broken.
+                logger.warning("%s: %s", lane.model, loss)
+                lane.notify(ImageLost(lane.index, loss))
+                continue
+            queue_s = lane.started_at - lane.submitted_at
+            sampling_s = lane.sampled_at - lane.started_at
+            if not lane.background:
+                self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
+            self._spare_time.see(lane.request, pixels, lane.submitted_at, lane.background)
+            lane.notify(ImageDone(lane.index, pixels, queue_s, sampling_s, now - lane.sampled_at))
+
+    @property
+    def _under_way(self) -> list[ImageLane]:
+        return [*image_lanes(self.scheduler.lanes), *self._undecoded]
+
+    def _lose_expired(self) -> None:
+        now = time.monotonic()
+        late = [lane for lane in self._undecoded if lane.is_late(now)]
+        for lane in [*image_lanes(self.scheduler.expired(now)), *late]:
+            self._lose(lane, DeadlineMissed(f"the deadline passed at step {lane.step}"))
+
+    def _lose(self, lane: ImageLane, error: ServiceError) -> None:
+        """Take a lane out, of those that step or of those that wait to be decoded."""
+        if lane in self._undecoded:
+            self._undecoded.remove(lane)
+        else:
+            self.scheduler.remove(lane)
+        self._give_up(lane, error)
+
+    def _give_up(self, lane: ImageLane, error: ServiceError) -> None:
+        self._release(lane, lane.remaining_cost)
+        lane.notify(ImageLost(lane.index, error))
+
+    def _release(self, lane: ImageLane, cost: int = 0) -> None:
+        if lane.slot is not None:
+            self.banks[lane.model].release(lane.slot)
+            lane.slot = None
+            self.background_lanes -= lane.background
+        if not lane.background:
+            self._ledger.leave(cost, images=1)
+
+    def _shed(self, batch: StepBatch, error: Exception) -> None:
+        """A step failed. Lose the newest half where memory ran out, else the whole batch."""
+        lanes = sorted(image_lanes(batch.lanes), key=lambda lane: lane.submitted_at)
+        if is_out_of_memory(error):
+            limit = self.scheduler.halve_row_limit(batch.model)
+            logger.error("out of memory at %d rows of %s; now %d", batch.rows, batch.model, limit)
+            lanes = lanes[len(lanes) // 2 :]
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        else:
+            logger.error("a step of %s failed", batch.model, exc_info=error)
+        for lane in lanes:
+            self._lose(lane, public(error))
