@@ -14,10 +14,10 @@ from solver_store.table import SolverTable
 from ..errors import SearchRefused
 from ..spec import DEFAULT_BUDGETS, Method
 from ..spec import Objective as Aim
+from .batches import Batches
 from .descent import Descended, Descent, Watch, is_begun
 from .fitting import fitted, fitting_cost
 from .objectives import (
-    Batches,
     Critic,
     DistributionObjective,
     EndpointObjective,

@@ -4,16 +4,14 @@
     EndpointObjective       near the converged ODE's end
     DistributionObjective   features like those of real images, more or less near that end
 
-Everything random follows from the seed and the number of the iteration, so that a search that is
-resumed repeats nothing and skips nothing. Noise seeds of a search lie below 2^40, those of
-evaluations above.
+Everything random follows from the seed and the number of the iteration (batches.py), so that a
+search that is resumed repeats nothing and skips nothing.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,42 +20,13 @@ from diffusion_core.coefficients import Coefficients
 from diffusion_core.program import Network, compile_program, sample, trajectory
 from diffusion_core.quality import FeatureStatistics
 
+from .batches import Batches
 from .frechet import RunningFrechet
 from .problem import Problem
-from .shard import Shard
 
 FORWARD, FORWARD_AND_BACKWARD = 1, 3  # network evaluations, as budgets count them
 TRIAL_SAMPLES, DISTRIBUTION_TRIAL_SAMPLES = 64, 192
 FIRST_PREPARING = 2**31  # iterations that no search reaches
-FIRST_FRESH_SEED, END_OF_SEEDS = 2**20, 2**40  # below lie the teacher's
-
-
-class Batches:
-    """Noise seeds of every iteration."""
-
-    def __init__(self, size: int, seed: int, shard: Shard):
-        self.size = size
-        self.shard = shard
-        self._seed = seed
-
-    def fresh(self, iteration: int) -> list[int]:
-        """Seeds that were never used; consecutive ones, so that their classes take turns."""
-        first = int(self._chance(iteration).integers(FIRST_FRESH_SEED, END_OF_SEEDS - self.size))
-        return self.shard.share(range(first, first + self.size))
-
-    def among(self, count: int, iteration: int) -> list[int]:
-        """Of `count` seeds from 0: every epoch goes through them in an order of its own.
-
-        What does not fill a batch is left out of its epoch. A batch larger than `count` repeats.
-        """
-        per_epoch = max(1, count // self.size)
-        epoch, position = divmod(iteration, per_epoch)
-        order = self._chance(epoch).permutation(count).tolist()
-        start = position * self.size
-        return self.shard.share((order * (1 + self.size // count))[start : start + self.size])
-
-    def _chance(self, number: int) -> np.random.Generator:
-        return np.random.default_rng((self._seed, number))
 
 
 class Objective(nn.Module, ABC):

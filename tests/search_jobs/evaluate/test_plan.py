@@ -6,7 +6,7 @@ import torch
 from diffusion_core.quality import NUM_GROUPS
 from search_jobs.evaluate import EVALUATION_SEEDS_FROM, EvaluationPlan
 from search_jobs.evaluate.plan import groups_of
-from search_jobs.search.objectives import END_OF_SEEDS
+from search_jobs.search.batches import END_OF_SEEDS
 
 
 def test_no_search_ever_draws_the_seeds_of_an_evaluation() -> None:

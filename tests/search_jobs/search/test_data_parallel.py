@@ -15,7 +15,8 @@ from diffusion_core.quality import FeatureStatistics
 from search_jobs.distributed import leave
 from search_jobs.errors import SearchRefused
 from search_jobs.search import Critic, Recipe, Step, search
-from search_jobs.search.objectives import Batches, DistributionObjective, EndpointObjective
+from search_jobs.search.batches import Batches
+from search_jobs.search.objectives import DistributionObjective, EndpointObjective
 from search_jobs.search.shard import Shard
 from search_jobs.search.superset import Superset
 from search_jobs.search.teacher import BLOCK, Teacher

@@ -9,7 +9,8 @@ from diffusion_core.coefficients import Coefficients
 from diffusion_core.program import sample_table
 from diffusion_core.quality import FeatureStatistics, frechet_distance
 from search_jobs.search import Recipe, search
-from search_jobs.search.objectives import Batches, DistributionObjective, EndpointObjective
+from search_jobs.search.batches import Batches
+from search_jobs.search.objectives import DistributionObjective, EndpointObjective
 from search_jobs.search.shard import Shard
 from search_jobs.spec import Objective
 from tests.search_jobs.search.toys import (
