@@ -26,7 +26,10 @@ def faults():
         del blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-faults()
+# An aligned block does not always fit where one of its size was: the heap grows for up to nine
+# pairs of blocks, by where the system put it. Counted is what comes after.
+for _ in range(4):
+    faults()
 print(faults())
 """
 
