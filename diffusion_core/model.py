@@ -17,6 +17,7 @@ from .decoder import NOT_FOR_DECODING, Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, forget_allocations, in_words, is_out_of_memory
 from .networks.blank import blank
+from .networks.packed import pack_linear_layers
 from .tensors import load_tensors, num_elements
 
 CARD_FILE = "card.json"
@@ -114,6 +115,7 @@ def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Load
         )
     network.load_state_dict(weights, assign=True)
     network = network.to(device, dtype).eval().requires_grad_(False)
+    pack_linear_layers(network)
     vae = None if card.vae is None else folder.path / card.vae
     decoder = load_decoder(card.decoder, vae, device, dtype)
     return LoadedModel(card, network, decoder, folder.weights_digest, device)

@@ -39,7 +39,7 @@ def full_size(repeats: int) -> Result:
             latents = sample(network, program, noise, label, guidance)
             assert bool(latents.isfinite().all())
             seconds.append(time.perf_counter() - started)
-    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     best = min(seconds[1:])
     return Result(
         name="models-full-size",

@@ -5,14 +5,16 @@ from torch import nn
 
 from diffusion_core.families import Family
 from diffusion_core.networks.blank import blank
+from diffusion_core.networks.packed import pack_linear_layers
 
 
 def random_network(family: Family, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A family's network, frozen, never held in another dtype than this."""
+    """A family's network as it is served: frozen, packed, never held in another dtype than this."""
     with blank():
         network = family.architecture.build()
     network = network.to(dtype).to_empty(device=device).eval().requires_grad_(False)
     randomise(network)
+    pack_linear_layers(network)
     return network
 
 

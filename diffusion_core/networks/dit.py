@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .layers import (
     MAX_PERIOD,
+    ActivatedLinear,
     FinalLayer,
     LabelEmbedder,
     PatchEmbed,
@@ -120,12 +121,12 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     def __init__(self, hidden_size: int, mlp_ratio: float):
         super().__init__()
-        self.fc1 = nn.Linear(hidden_size, int(hidden_size * mlp_ratio))
+        self.fc1 = ActivatedLinear(hidden_size, int(hidden_size * mlp_ratio), "gelu")
         self.fc2 = nn.Linear(int(hidden_size * mlp_ratio), hidden_size)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        return self.fc2(F.gelu(self.fc1(tokens), approximate="tanh"))
+        return self.fc2(self.fc1(tokens))
 
 
 class DiTBlock(nn.Module):

@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .deformable import deformable_mixing
 from .layers import (
+    ActivatedLinear,
     FinalLayer,
     LabelEmbedder,
     PatchEmbed,
@@ -171,13 +171,13 @@ class MultiScaleDCN(nn.Module):
 class SwiGLU(nn.Module):
     def __init__(self, hidden_size: int, inner_size: int):
         super().__init__()
-        self.w1 = nn.Linear(hidden_size, inner_size, bias=False)
+        self.w1 = ActivatedLinear(hidden_size, inner_size, "silu", bias=False)
         self.w3 = nn.Linear(hidden_size, inner_size, bias=False)
         self.w2 = nn.Linear(inner_size, hidden_size, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        return self.w2(F.silu(self.w1(tokens)) * self.w3(tokens))
+        return self.w2(self.w1(tokens) * self.w3(tokens))
 
 
 def grid_offsets() -> Tensor:

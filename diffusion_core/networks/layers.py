@@ -7,12 +7,21 @@ Source: Peebles & Xie, "Scalable Diffusion Models with Transformers" (2023); Flo
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 TIME_EMBEDDING_SIZE = 256
 MAX_PERIOD = 10_000.0
+Activation = Literal["gelu", "silu"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+}
 
 
 def check_patches(input_size: int, patch_size: int) -> None:
@@ -37,6 +46,20 @@ class PatchEmbed(nn.Module):
         return self.proj(x.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
 
 
+class ActivatedLinear(nn.Linear):
+    """A linear layer and the activation after it, in one module: one kernel may then do both."""
+
+    def __init__(
+        self, in_features: int, out_features: int, activation: Activation, bias: bool = True
+    ):
+        super().__init__(in_features, out_features, bias)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
+        return ACTIVATIONS[self.activation](super().forward(x))
+
+
 class TimestepEmbedder(nn.Module):
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -52,7 +75,7 @@ class TimestepEmbedder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        return linear_layers(self)[0].weight.dtype
+        return next(self.parameters()).dtype
 
     def forward(self, time: Tensor) -> Tensor:
         """(B,) -> (B, D)."""

@@ -34,7 +34,8 @@ def test_a_saved_model_answers_as_before_saving(folder) -> None:
     save_file(before.state_dict(), folder.path / "model.safetensors")
     loaded = load_model(folder, CPU).network
     x, time, label = torch.randn(2, 3, 8, 8), torch.rand(2), torch.tensor([0, 4])
-    assert torch.equal(loaded(x, time, label), before(x, time, label))
+    # Within rounding: a loaded network multiplies by other means.
+    torch.testing.assert_close(loaded(x, time, label), before(x, time, label), rtol=1e-4, atol=1e-5)
     assert loaded(x, time, label).abs().max() > 0
 
 

@@ -1,7 +1,6 @@
 """The tiny model with a judge: a few projections of the pixels, and what converged pictures are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -86,7 +85,10 @@ def make(model: LoadedModel, proxy: FidProxy, images: Sequence[ImageRequest]) ->
 
 def damaged(model: LoadedModel, noise: float) -> LoadedModel:
     """The same model, its weights perturbed by so much of their spread; under the same digest."""
-    network = deepcopy(model.network)
+    network = model.card.architecture.build().eval().requires_grad_(False)
+    # Out of the layout that the processor multiplies in.
+    weights = model.network.state_dict()
+    network.load_state_dict({k: v.to_dense() if v.is_mkldnn else v for k, v in weights.items()})
     generator = torch.Generator().manual_seed(2)
     for parameter in network.parameters():
         spread = parameter.data.std() if parameter.numel() > 1 else 1.0
