@@ -231,8 +231,14 @@ def test_the_triton_kernel_is_the_same_under_its_interpreter(tmp_path: Path) -> 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("sizes", [*MAPS, (3, 16, 16, 16, 72, 9), (2, 32, 32, 6, 64, 9)])
-def test_the_gpu_mixes_as_the_cpu_does(sizes: tuple[int, ...]) -> None:
-    inputs = [tensor.float() for tensor in random_inputs(*sizes)]
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 2e-2)])
+def test_the_gpu_mixes_by_its_kernel_as_the_cpu_does(
+    sizes: tuple[int, ...], dtype: torch.dtype, tolerance: float
+) -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    assert deformable.mixing_on(device) is deformable.triton_mixing()
+    inputs = [tensor.to(dtype) for tensor in random_inputs(*sizes)]
     expected = with_gradients(deformable_mixing, inputs)
-    out = with_gradients(deformable_mixing, [tensor.cuda() for tensor in inputs])
-    torch.testing.assert_close([tensor.cpu() for tensor in out], expected, rtol=1e-4, atol=1e-4)
+    out = with_gradients(deformable_mixing, [tensor.to(device) for tensor in inputs])
+    found = [tensor.cpu() for tensor in out]
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
