@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..memory import is_out_of_memory
+
 logger = logging.getLogger(__name__)
 
 Mixing = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -57,9 +59,9 @@ def mixing_on(device: torch.device) -> Mixing:
         return plain_mixing
     try:
         kernel(*(torch.zeros(shape, device=device) for shape in SMALLEST))
-    except torch.OutOfMemoryError:
-        raise  # says nothing about the kernel
     except Exception as error:  # Triton's own, the compiler's, the system's: it builds at first use
+        if is_out_of_memory(error):
+            raise  # says nothing about the kernel
         logger.warning("FlowDCN goes without its Triton kernel, which does not run: %s", error)
         return plain_mixing
     return kernel

@@ -185,10 +185,18 @@ def test_a_kernel_that_runs_is_taken_and_tried_on_what_it_mixes(
 
 
 @pytest.mark.usefixtures("untried")
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+    ],
+    ids=["torch's", "Triton's"],
+)
 def test_memory_that_runs_out_does_not_speak_against_the_kernel(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
-    errors = [torch.OutOfMemoryError("CUDA out of memory")]
+    errors = [error]
 
     def kernel(*inputs: Tensor) -> Tensor:
         if errors:
@@ -196,7 +204,7 @@ def test_memory_that_runs_out_does_not_speak_against_the_kernel(
         return mixing_by_definition(*inputs)
 
     monkeypatch.setattr(deformable, "triton_mixing", lambda: kernel)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error), match="out of memory"):
         deformable.mixing_on(torch.device("cpu"))
     assert deformable.mixing_on(torch.device("cpu")) is kernel
 

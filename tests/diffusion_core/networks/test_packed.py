@@ -1,15 +1,20 @@
 """Packed linear layers: what they compute and pass back is what plain ones do, in float64."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from diffusion_core.card import DiTArchitecture, FlowDCNArchitecture
+from diffusion_core.host import give_back_freed_memory
 from diffusion_core.model import load_model
+from diffusion_core.networks.blank import blank
 from diffusion_core.networks.layers import ActivatedLinear
 from diffusion_core.networks.packed import PackedLinear, can_pack, pack_linear_layers
+from diffusion_core.tensors import load_tensors
 from tests.diffusion_core.conversion.small import trained
 from tests.fakes import write_tiny_model
 
@@ -121,6 +126,32 @@ def test_a_model_is_packed_where_it_is_loaded_on_a_cpu(tmp_path) -> None:
     model = load_model(write_tiny_model(tmp_path), torch.device("cpu"))
     assert any(isinstance(module, PackedLinear) for module in model.network.modules())
     assert model.num_bytes == sum(4 * t.numel() for t in model.network.state_dict().values())
+
+
+def test_packed_weights_count_as_taken_and_those_of_a_file_do_not(tmp_path) -> None:
+    # So that the room for the next model is what is really left (diffusion_core/memory.py).
+    if not STATUS.exists():
+        pytest.skip("this system does not tell")
+    save_file({"weight": torch.ones(4096, 4096)}, tmp_path / "weights.safetensors")
+    with blank():
+        network = nn.Sequential(nn.Linear(4096, 4096, bias=False))
+    give_back_freed_memory()  # or what is taken may be what was freed
+    before = own_bytes()
+    network[0].load_state_dict(load_tensors(tmp_path / "weights.safetensors"), assign=True)
+    mapped = own_bytes() - before
+    pack_linear_layers(network.requires_grad_(False))
+    packed = own_bytes() - before
+    assert mapped < 2**20
+    assert packed == pytest.approx(4 * 4096**2, rel=0.1)
+
+
+STATUS = Path("/proc/self/status")
+
+
+def own_bytes() -> int:
+    """Of this process, in no file."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
 
 
 def layer_of(activation, bias: bool) -> nn.Linear:
