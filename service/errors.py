@@ -14,6 +14,7 @@ ServiceError
 ├── OutOfMemory         the newest images were given up so that the others go on
 ├── EngineFault         a step failed for a reason that nobody foresaw
 ├── NotReady            no step was made lately, and a probe forward did not come through
+├── DeviceBroken        the device is lost to this process: a new one is needed
 ├── Draining            the server is stopping
 ├── NotResident         the model is at hand, but not loaded
 ├── SettingInvalid      never public: a setting that cannot be used ends the start
@@ -94,6 +95,10 @@ class NotReady(ServiceError):
     """No step was made lately, and a probe forward did not come through."""
 
 
+class DeviceBroken(ServiceError):
+    """The device answers this process with errors alone; a new one can use it again."""
+
+
 class Draining(ServiceError):
     """The server is stopping and takes no new requests."""
 
@@ -125,6 +130,7 @@ STATUSES: dict[type[Exception], int] = {
     OutOfMemory: 503,
     EngineFault: 500,
     NotReady: 503,
+    DeviceBroken: 503,
     Draining: 503,
     NotResident: 409,
     Cancelled: 499,  # by custom; no answer is sent

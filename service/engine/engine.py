@@ -66,6 +66,11 @@ class Engine:
         left = self._inbox.ask(lambda: self._loop.dismiss(name))
         self._inbox.wait(left)
 
+    @property
+    def device_fault(self) -> str | None:
+        """What is wrong with the device, where only a new process can use it again."""
+        return self._loop.health.fault
+
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
         """Queue images; `notify` is called on the engine thread with what becomes of them.
 

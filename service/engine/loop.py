@@ -19,6 +19,7 @@ from diffusion_core.memory import is_out_of_memory
 from diffusion_core.model import LoadedModel
 
 from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, ServiceError
+from .device_health import DeviceHealth
 from .failures import diverged, public
 from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
@@ -44,6 +45,7 @@ class EngineLoop:
         self._observer = observer
         self._spare_time = spare_time
         self.banks: dict[str, LaneBank] = {}
+        self.health = DeviceHealth()
         self.scheduler = Scheduler({}, {})
         self.background_lanes = 0  # that have a slot
         self.steps = 0
@@ -101,6 +103,7 @@ class EngineLoop:
                 forward_zeros(smallest.model, rows=1)
         except Exception:  # a failing probe is an answer, not the end of the engine
             logger.exception("the probe forward failed")
+            self.health.examine(self.banks.values())
         else:
             done.set()
 
@@ -275,5 +278,6 @@ class EngineLoop:
                 torch.cuda.empty_cache()
         else:
             logger.error("a step of %s failed", batch.model, exc_info=error)
+            self.health.examine(self.banks.values())
         for lane in lanes:
             self._lose(lane, public(error))

@@ -251,6 +251,24 @@ def test_a_stuck_engine_is_alive_but_not_ready_and_the_log_says_why(
     assert "not ready: a probe forward did not come through in 0.05 s" in caplog.text
 
 
+def test_a_server_whose_device_is_broken_says_that_it_needs_a_restart(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered")
+
+    def broken(*_: object) -> None:
+        raise fault
+
+    with start_server() as live, httpx.Client(base_url=live.url, timeout=30) as http:
+        monkeypatch.setattr("service.engine.device_health.synchronise", broken)
+        assert http.get("/livez").status_code == 200
+        live.services.models["tiny"].network.register_forward_pre_hook(broken)
+        assert_problem(http.post("/generate", json=ROUND), 500)
+        problem = assert_problem(http.get("/livez"), 503)
+        assert problem["type"] == "urn:fewstep:problem:device-broken"
+        assert "uncorrectable ECC error" in problem["detail"]
+
+
 def test_an_unforeseen_error_of_a_route_is_a_mute_problem(
     http: httpx.Client, server: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
