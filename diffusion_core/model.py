@@ -91,7 +91,14 @@ def load_model(
     Raises ModelInvalid where a file is missing, damaged or does not fit the card, ModelTooLarge
     where the device has no room for it.
     """
-    _check_room(folder, device, dtype)
+    check_room(folder, device, dtype)
+    return load_checked_model(folder, device, dtype)
+
+
+def load_checked_model(
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype
+) -> LoadedModel:
+    """`load_model` after `check_room`, for which whoever shares the device has a better moment."""
     try:
         return _load(folder, device, dtype)
     except Exception as error:  # torch has no one kind for it; any other goes on
@@ -128,12 +135,20 @@ def _num_elements(path: Path, without: Collection[str] = ()) -> int:
         return path.stat().st_size // torch.float32.itemsize if path.exists() else 0
 
 
-def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:
+def check_room(
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype, left_free: int = 0
+) -> None:
+    """Raises ModelTooLarge where the device has no room for it.
+
+    left_free  bytes that must be there afterwards, for what others do from time to time
+    """
     free = available_memory(device)
     needed = folder.num_bytes(dtype)
-    if free is not None and needed > free:
+    if free is not None and needed + left_free > free:
+        others = f", and what runs there {in_words(left_free)}" if left_free else ""
         raise ModelTooLarge(
-            f"{folder.card.name} needs {in_words(needed)} on {device}, {in_words(free)} are free"
+            f"{folder.card.name} needs {in_words(needed)} on {device}{others}, "
+            f"{in_words(free)} are free"
         )
 
 

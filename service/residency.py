@@ -16,7 +16,13 @@ from diffusion_core.card import ModelCard
 from diffusion_core.errors import ModelExists, ModelInvalid, ModelTooLarge
 from diffusion_core.host import give_back_freed_memory, threads_left_to_another
 from diffusion_core.memory import is_out_of_memory
-from diffusion_core.model import LoadedModel, ModelFolder, get_model, load_model
+from diffusion_core.model import (
+    LoadedModel,
+    ModelFolder,
+    check_room,
+    get_model,
+    load_checked_model,
+)
 from diffusion_core.quality import Judge, load_judge
 from solver_store.errors import NameMismatch, RecordError
 from solver_store.shipped import import_shipped
@@ -61,7 +67,6 @@ class Residency:
         refusals: list[ModelInvalid | ModelTooLarge] = []
         for folder in folders:
             try:
-                give_back_free_memory()  # of the one before
                 self._bring(folder)
             except (ModelInvalid, ModelTooLarge) as error:
                 if self._settings.models:
@@ -110,7 +115,9 @@ class Residency:
         Raises ModelInvalid, ModelTooLarge.
         """
         name = folder.card.name
-        model = load_model(folder, self._device, self.dtype)
+        # Between two steps: during one, what it takes would count twice.
+        self._engine.between_steps(lambda: self._check_room(folder))
+        model = load_checked_model(folder, self._device, self.dtype)
         judge = self._judge(folder)
         self._import_solvers(folder, model)
         self._metrics.add_model(name)
@@ -120,6 +127,11 @@ class Residency:
             self._fid_proxy.watch(model, judge)
         self.resident = {**self.resident, name: model}
         logger.info("loaded %s on %s", name, self._device)
+
+    def _check_room(self, folder: ModelFolder) -> None:
+        """Also for what the resident models take while they step. Raises ModelTooLarge."""
+        give_back_free_memory()
+        check_room(folder, self._device, self.dtype, left_free=self._engine.working_memory)
 
     def _judge(self, folder: ModelFolder) -> Judge | None:
         """Of its pictures, where one ships with it; serving needs none."""
@@ -154,6 +166,11 @@ class Residency:
             self._engine.unload(name)
             give_back_memory()
             logger.info("unloaded %s", name)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a model is just coming or going."""
+        return self._changing.locked()
 
     def folder(self, name: str) -> ModelFolder:
         """Raises ModelNotFound, naming those at hand."""
