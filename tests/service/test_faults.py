@@ -234,6 +234,7 @@ def test_a_draining_server_is_not_ready_and_takes_nothing(start_server: StartSer
         problem = assert_problem(http.get("/readyz"), 503)
         assert problem["type"] == "urn:fewstep:problem:draining"
         assert_problem(http.post("/generate", json=ROUND), 503)
+        assert_problem(http.put("/models/glyphs/residency"), 503)
         assert http.get("/livez").json() == {"status": "live"}
         assert ended(live, "rejected") == 1
 
