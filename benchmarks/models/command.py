@@ -79,7 +79,7 @@ def _throughput(_: argparse.Namespace) -> list[Result]:
     # On two cores an image takes the better part of a minute.
     plan = Plan((1, 4, 16, 64, 256), (5, 10, 20), 3) if on_gpu else Plan((1, 4), (10,), 1)
     device = torch.device("cuda" if on_gpu else "cpu")
-    return [throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16)]
+    return list(throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16))
 
 
 def _load(name: str) -> tuple[ModelFolder, Subject]:
