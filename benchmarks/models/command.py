@@ -1,4 +1,4 @@
-"""`./run bench models siblings | transfer | vp | full-size | throughput`."""
+"""`./run bench models siblings | transfer | vp | full-size | throughput | published`."""
 
 import argparse
 import sys
@@ -24,6 +24,7 @@ from ..processes import BenchmarkError
 from ..results import RESULTS, Result
 from .comparison import compare
 from .full_size import full_size
+from .published import FAMILIES, published
 from .searched import Searched, check_transfer, find_searched
 from .throughput import Plan, throughput
 from .transfer import transfer
@@ -96,6 +97,10 @@ def _throughput(options: argparse.Namespace) -> Results:
     yield from throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16)
 
 
+def _published(options: argparse.Namespace) -> Results:
+    yield from published([get_family(name) for name in options.families], options.work)
+
+
 def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
@@ -138,6 +143,13 @@ def _parser() -> argparse.ArgumentParser:
     rates.add_argument("--steps", type=_counts, metavar="N,…", help="(10; on a GPU 5,10,20)")
     rates.add_argument(
         "--batches", type=_counts, metavar="N,…", help="images (1,4; on a GPU 1,4,16,64,256)"
+    )
+    users = add(
+        "published", _published, "XL checkpoints of random numbers: added, served, searched on"
+    )
+    users.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    users.add_argument(
+        "--work", type=Path, metavar="FOLDER", help="where 9 GB find room, for a while (/tmp)"
     )
     return parser
 
