@@ -17,7 +17,7 @@ from .decoder import NOT_FOR_DECODING, Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, forget_allocations, in_words, is_out_of_memory
 from .networks.blank import blank
-from .networks.packed import pack_linear_layers
+from .networks.packed import can_pack, pack_linear_layers
 from .tensors import load_tensors, num_elements
 
 CARD_FILE = "card.json"
@@ -121,11 +121,22 @@ def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Load
             f"{path}: damaged: its sha256 is {folder.weights_digest}, not {card.weights_sha256}"
         )
     network.load_state_dict(weights, assign=True)
-    network = network.to(device, dtype).eval().requires_grad_(False)
-    pack_linear_layers(network)
+    del weights
+    _settle(network.eval().requires_grad_(False), device, dtype)
     vae = None if card.vae is None else folder.path / card.vae
     decoder = load_decoder(card.decoder, vae, device, dtype)
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
+
+
+def _settle(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a network from its mapped file to where it computes, one tensor after the other."""
+    if not can_pack(device, dtype):
+        network.to(device, dtype)
+        return
+    pack_linear_layers(network, dtype)
+    for parameter in network.parameters():
+        # A copy in any case: a single tensor that is left in the file would keep all of it mapped.
+        parameter.data = parameter.data.to(dtype, copy=True)
 
 
 def _num_elements(path: Path, without: Collection[str] = ()) -> int:

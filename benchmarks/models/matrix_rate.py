@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from diffusion_core.families import Family
-from diffusion_core.networks.packed import pack_linear_layers
+from diffusion_core.networks.packed import PackedLinear, can_pack
 
 from .timing import timed
 
@@ -51,9 +51,7 @@ def seconds_each(work: Callable[[], object], device: torch.device) -> float:
 def _layers(num_in: int, num_out: int, device: torch.device, dtype: torch.dtype) -> set[nn.Module]:
     """As torch multiplies, and as our networks do where that is another way."""
     plain = nn.Linear(num_in, num_out, bias=False).to(device, dtype).requires_grad_(False)
-    served = nn.Sequential(plain)
-    pack_linear_layers(served)
-    return {plain, served[0]}
+    return {plain, PackedLinear(plain, dtype)} if can_pack(device, dtype) else {plain}
 
 
 def _up_to(most: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from diffusion_core.families import Family
 from diffusion_core.networks.blank import blank
-from diffusion_core.networks.packed import pack_linear_layers
+from diffusion_core.networks.packed import can_pack, pack_linear_layers
 
 SD_CHANNELS = (128, 256, 512, 512)  # of Stable Diffusion's autoencoder
 
@@ -20,7 +20,8 @@ def random_network(family: Family, device: torch.device, dtype: torch.dtype) -> 
         network = family.architecture.build()
     network = network.to(dtype).to_empty(device=device).eval().requires_grad_(False)
     randomise(network)
-    pack_linear_layers(network)
+    if can_pack(device, dtype):
+        pack_linear_layers(network, dtype)
     return network
 
 
