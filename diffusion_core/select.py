@@ -18,7 +18,6 @@ from solver_store.reference import (
     AutoReference,
     DigestReference,
     NameReference,
-    Reference,
     StoredReference,
     parse_reference,
 )
@@ -56,12 +55,31 @@ class SelectedSolver:
 
 
 @dataclass(frozen=True)
-class _Question:
-    reference: str
+class _Auto:
+    """What `auto` goes by."""
+
     model: str
+    guidance_scale: float
+    families: tuple[str, ...]
+    default_solver: str
+
+
+@dataclass(frozen=True)
+class _Question:
+    """All that an answer depends on, and nothing else: equal questions have one answer."""
+
+    reference: str
     kind: NetworkKind
     steps: int
-    guidance_scale: float | None  # None where the answer does not depend on it
+    auto: _Auto | None  # None where another reference was given
+
+    @classmethod
+    def of(cls, reference: str, card: ModelCard, steps: int, guidance_scale: float) -> "_Question":
+        auto = None
+        if reference == "auto":
+            families = published_families(card)
+            auto = _Auto(card.name, guidance_scale, families, card.default_solver)
+        return cls(reference, card.kind, steps, auto)
 
 
 class SolverSelector:
@@ -77,7 +95,7 @@ class SolverSelector:
         self, reference: str, card: ModelCard, steps: int, guidance_scale: float
     ) -> SelectedSolver | None:
         """The answer if it is known already; never touches the database."""
-        return self._answers.get(_question(reference, card, steps, guidance_scale))
+        return self._answers.get(_Question.of(reference, card, steps, guidance_scale))
 
     def select(
         self, reference: str, card: ModelCard, steps: int, guidance_scale: float
@@ -87,11 +105,11 @@ class SolverSelector:
         Raises InvalidReference, VersionNotFound, TableMismatch (the table has another NFE or
         schedule: it is refused, never bent), StoreUnavailable, StoreDamaged.
         """
-        question = _question(reference, card, steps, guidance_scale)
+        question = _Question.of(reference, card, steps, guidance_scale)
         answers = self._answers  # refresh() may swap it meanwhile: a late answer is then forgotten
         known = answers.get(question)
         if known is None:
-            known = self._look_up(parse_reference(reference), card, steps, guidance_scale)
+            known = self._look_up(question)
             _remember(answers, question, known)
         return known
 
@@ -103,35 +121,37 @@ class SolverSelector:
         self._revision, self._answers = revision, {}
         return True
 
-    def _look_up(
-        self, reference: Reference, card: ModelCard, steps: int, guidance_scale: float
-    ) -> SelectedSolver:
-        if isinstance(reference, AutoReference):
-            return self._automatic(card, steps, guidance_scale)
+    def _look_up(self, question: _Question) -> SelectedSolver:
+        kind, steps = question.kind, question.steps
+        if question.auto is not None:
+            return self._automatic(question.auto, kind, steps)
+        reference = parse_reference(question.reference)
+        assert not isinstance(reference, AutoReference)
         if not isinstance(reference, DigestReference) and is_classical(reference.name):
-            return self._classical(_only_named(reference), card, steps)
-        return self._stored(self._resolve(reference, steps), card, steps)
+            return self._classical(_only_named(reference), kind, steps)
+        return self._stored(self._resolve(reference, steps), kind, steps)
 
-    def _automatic(self, card: ModelCard, steps: int, guidance_scale: float) -> SelectedSolver:
-        champion = self._store.champion(card.name, steps, guidance_scale)
+    def _automatic(self, auto: _Auto, kind: NetworkKind, steps: int) -> SelectedSolver:
+        champion = self._store.champion(auto.model, steps, auto.guidance_scale)
         if champion is not None:
             with suppress(TableMismatch):  # won by another model that had the name before
-                return self._stored(champion, card, steps)
-        for family in published_families(card):
-            with suppress(VersionNotFound):
-                return self._stored(self._store.by_alias(f"{family}-{steps}"), card, steps)
-        return self._classical(card.default_solver, card, steps)
+                return self._stored(champion, kind, steps)
+        for family in auto.families:
+            # A name of the card's may be anybody's in the store: one for other networks, or none.
+            with suppress(VersionNotFound, TableMismatch):
+                return self._stored(self._store.by_alias(f"{family}-{steps}"), kind, steps)
+        return self._classical(auto.default_solver, kind, steps)
 
-    def _classical(self, name: str, card: ModelCard, steps: int) -> SelectedSolver:
-        table = classical_table(name, card.schedule, steps)
-        return SelectedSolver(name, None, table.digest, table, self._compile(table, card.kind))
+    def _classical(self, name: str, kind: NetworkKind, steps: int) -> SelectedSolver:
+        table = classical_table(name, kind.schedule, steps)
+        return SelectedSolver(name, None, table.digest, table, self._compile(table, kind))
 
-    def _stored(self, version: SolverVersion, card: ModelCard, steps: int) -> SelectedSolver:
+    def _stored(self, version: SolverVersion, kind: NetworkKind, steps: int) -> SelectedSolver:
         if version.table.nfe != steps:
             raise TableMismatch(
                 f"{version.name} takes {version.table.nfe} steps, the request asks for {steps}"
             )
-        program = self._compile(version.table, card.kind)
+        program = self._compile(version.table, kind)
         return SelectedSolver(version.name, version.version, version.digest, version.table, program)
 
     def _resolve(self, reference: StoredReference, steps: int) -> SolverVersion:
@@ -178,12 +198,6 @@ def published_families(card: ModelCard) -> tuple[str, ...]:
     if card.published_families is None:
         return (PUBLISHED_FAMILIES[card.schedule],)
     return card.published_families
-
-
-def _question(reference: str, card: ModelCard, steps: int, guidance_scale: float) -> _Question:
-    return _Question(
-        reference, card.name, card.kind, steps, guidance_scale if reference == "auto" else None
-    )
 
 
 def _remembered(memory: dict[K, V], key: K, make: Callable[[], V]) -> V:

@@ -79,6 +79,8 @@ def test_auto_passes_over_a_champion_of_a_former_model_of_that_name(store, selec
     [
         (("sit-xl-256",), "sit-xl-256-8"),
         (("nonesuch", "flowdcn-b-256"), "flowdcn-b-256-8"),
+        (("dit-xl-256", "flowdcn-b-256"), "flowdcn-b-256-8"),  # the first is for another schedule
+        (("mine",), "ab2"),
         ((), "ab2"),
     ],
 )
@@ -86,6 +88,8 @@ def test_a_card_knows_better_than_the_schedule_which_family_to_take(
     store, selector, card, families, chosen
 ) -> None:
     import_published(store)
+    store.publish("mine-8", table(6), source={})  # a name that says what it is not
+    store.promote("mine-8", "champion", 1, expected=None, by="test")
     measured = card.model_copy(update={"published_families": families})
     assert selector.select("auto", measured, 8, 1.5).name == chosen
 
@@ -95,6 +99,25 @@ def test_auto_without_champion_and_family_takes_the_best_classical_solver(
 ) -> None:
     import_published(store)
     assert selector.select("auto", card, 12, 1.5).name == card.default_solver
+
+
+@pytest.mark.parametrize(
+    ("changes", "chosen"),
+    [
+        ({"published_families": ("sit-xl-256",)}, "sit-xl-256-8"),
+        ({"published_families": (), "default_solver": "euler"}, "euler"),
+        ({"published_families": (), "schedule": "vp", "default_solver": "ddim"}, "ddim"),
+    ],
+)
+def test_another_card_under_a_known_name_has_answers_of_its_own(
+    store, selector, card, changes, chosen
+) -> None:
+    import_published(store)
+    assert selector.select("auto", card, 8, 1.5).name == "flowdcn-b-256-8"
+    other = card.model_copy(update=changes)
+    assert selector.cached("auto", other, 8, 1.5) is None
+    assert selector.select("auto", other, 8, 1.5).name == chosen
+    assert selector.select("auto", card, 8, 1.5).name == "flowdcn-b-256-8"
 
 
 def test_a_family_takes_the_step_count_of_the_request(store, selector, card) -> None:
