@@ -1,8 +1,8 @@
 """A model on disk and on a device: its card, its weights, and those at hand."""
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,10 +34,12 @@ class ModelFolder:
     def read(cls, path: Path) -> "ModelFolder":
         """Raises ModelInvalid where the card is missing or breaks a rule."""
         try:
-            card = ModelCard.model_validate(json.loads((path / CARD_FILE).read_text("utf-8")))
+            # As JSON, not as what `json` makes of it: that takes nests without end, and what is no
+            # text, of which no answer could be made.
+            card = ModelCard.model_validate_json((path / CARD_FILE).read_bytes())
         except OSError as error:
             raise ModelInvalid(f"{path / CARD_FILE}: {error.strerror}") from error
-        except (ValidationError, ValueError) as error:
+        except ValidationError as error:
             raise ModelInvalid(f"{path / CARD_FILE}: {error}") from error
         return cls(path, card)
 
@@ -55,8 +57,9 @@ class ModelFolder:
         """
         count = _num_elements(self.path / self.card.weights)
         if self.card.vae is not None:
-            for file in (self.path / self.card.vae).glob("*.safetensors"):
-                count += _num_elements(file, without=NOT_FOR_DECODING)
+            with suppress(OSError):  # a name that no folder can have
+                for file in (self.path / self.card.vae).glob("*.safetensors"):
+                    count += _num_elements(file, without=NOT_FOR_DECODING)
         return dtype.itemsize * count
 
     def _open_weights(self) -> Any:
@@ -143,7 +146,9 @@ def _num_elements(path: Path, without: Collection[str] = ()) -> int:
     try:
         return num_elements(path, without)
     except ModelInvalid:
-        return path.stat().st_size // torch.float32.itemsize if path.exists() else 0
+        with suppress(OSError):
+            return path.stat().st_size // torch.float32.itemsize
+        return 0
 
 
 def check_room(

@@ -66,6 +66,18 @@ def test_the_digest_names_the_weights(folder) -> None:
         ({"architecture": {**TINY_SIZES, "patch_size": 3}}, "input_size 8 must be a multiple"),
         ({"architecture": {**TINY_SIZES, "mlp_ratio": -1.0}}, "mlp_ratio"),
         ({"architecture": {**TINY_CONVOLUTIONS, "num_groups": 5}}, "multiple of num_groups"),
+        ({"architecture": {**TINY_SIZES, "hidden_size": 4 * 10**400}}, "hidden_size"),
+        ({"architecture": {**TINY_SIZES, "depth": 10**9}}, "depth"),
+        ({"deterministic_rows": 10**9}, "deterministic_rows"),
+        ({"time_scale": float("nan")}, "time_scale"),
+        ({"title": "\ud800"}, "hex escape"),
+        ({"classes": ["a", "b", "c", "\udfff"]}, "hex escape"),
+        ({"weights": "model\0.safetensors"}, "weights"),
+        ({"published_families": ["dit-xl-256"]}, "published_families: dit-xl-256-5 .* vp cannot"),
+        ({"published_families": ["My Tables"]}, "a solver name is .* got 'My Tables-256'"),
+        ({"published_families": ["x"] * 17}, "published_families"),
+        ({"prediction": "noise"}, "default_solver: ab2 .* infinite at .* = 0"),
+        ({"prediction": "data", "default_solver": "heun"}, "heun .* infinite at .* = 1"),
     ],
 )
 def test_a_card_that_breaks_a_rule_is_refused_with_the_field(folder, changes, rule) -> None:
@@ -80,6 +92,10 @@ def test_a_card_that_breaks_a_rule_is_refused_with_the_field(folder, changes, ru
         {"default_solver": "unipc-3-bh1-lambda"},
         {"null_class": 0},
         {"architecture": TINY_CONVOLUTIONS},
+        {"published_families": ["sit-xl-256", "of-my-own"]},
+        {"prediction": "data"},
+        {"schedule": "ddpm", "prediction": "noise", "published_families": ["dit-xl-256"]},
+        {"title": "\U0001f600 and \u00fc"},
     ],
 )
 def test_a_card_that_keeps_the_rules_makes_a_network(folder, changes) -> None:
@@ -90,9 +106,10 @@ def test_a_card_that_keeps_the_rules_makes_a_network(folder, changes) -> None:
 def test_a_card_that_is_missing_or_not_json_is_refused(tmp_path) -> None:
     with pytest.raises(ModelInvalid, match="No such file"):
         ModelFolder.read(tmp_path)
-    (tmp_path / "card.json").write_text("{")
-    with pytest.raises(ModelInvalid, match=r"card\.json"):
-        ModelFolder.read(tmp_path)
+    for content in (b"{", b"[]", b"\xff", b"[" * 100_000):
+        (tmp_path / "card.json").write_bytes(content)
+        with pytest.raises(ModelInvalid, match=r"card\.json"):
+            ModelFolder.read(tmp_path)
 
 
 def test_weights_that_do_not_fit_are_refused_with_what_is_missing(folder) -> None:
@@ -149,6 +166,24 @@ def test_a_damaged_file_has_a_size_and_a_missing_one_has_none(folder) -> None:
     assert folder.num_bytes(torch.float32) == 0
     with pytest.raises(ModelInvalid, match="No such file"):
         load_model(folder, CPU)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": 999 * "a"},
+        {
+            "decoder": "vae",
+            "vae": 999 * "a",
+            "weights": "none",
+            "architecture": {**TINY_SIZES, "in_channels": 4},
+            "latent_shape": [4, 8, 8],
+        },
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_of_no_size(folder, changes) -> None:
+    edit_card(folder, **changes)
+    assert ModelFolder.read(folder.path).num_bytes(torch.float32) == 0
 
 
 def test_models_are_found_by_the_name_on_their_card(tmp_path) -> None:
