@@ -42,13 +42,15 @@ class FeatureStatistics:
     def of_moments(cls, count: int, mean: Tensor, covariance: Tensor) -> "FeatureStatistics":
         """Statistics known by their mean (D,) and unbiased covariance (D, D), as files keep them.
 
-        Raises ValueError where the shapes disagree.
+        Raises ValueError where the shapes disagree, or for fewer than two vectors.
         """
         if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
             raise ValueError(
                 f"covariance must be square over the {mean.numel()} features, "
                 f"got {tuple(covariance.shape)}"
             )
+        if count < 2:
+            raise ValueError(f"a covariance needs at least 2 feature vectors, got {count}")
         return cls(count, mean.double(), covariance.double() * (count - 1))
 
     @property
@@ -87,6 +89,8 @@ class FeatureStatistics:
         if set(tensors) != {"count", "mean", "covariance"}:
             raise ModelInvalid(f"{path} must hold count, mean and covariance, got {set(tensors)}")
         count, mean, covariance = (tensors[k] for k in ("count", "mean", "covariance"))
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise ModelInvalid(f"{path}: count, mean and covariance must be finite")
         try:
             return cls.of_moments(int(count), mean, covariance)
         except ValueError as error:

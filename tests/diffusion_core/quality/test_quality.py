@@ -58,21 +58,22 @@ def test_statistics_survive_a_file(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.scatter, statistics.scatter, rtol=1e-14, atol=0)
 
 
+def moments(**changes: torch.Tensor) -> bytes:
+    """A file of nine vectors' moments, but for the changes."""
+    whole = {"count": torch.tensor(9), "mean": torch.zeros(3), "covariance": torch.eye(3)}
+    return save(whole | changes)
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
         (b"", "header"),
         (save({"mean": torch.zeros(3)}), "must hold count, mean and covariance"),
-        (
-            save(
-                {
-                    "count": torch.tensor(9),
-                    "mean": torch.zeros(3),
-                    "covariance": torch.zeros(2, 2),
-                }
-            ),
-            "must be square over the 3 features",
-        ),
+        (moments(kurtosis=torch.zeros(3)), "must hold count, mean and covariance"),
+        (moments(covariance=torch.eye(2)), "must be square over the 3 features"),
+        (moments(covariance=torch.full((3, 3), torch.nan)), "must be finite"),
+        (moments(count=torch.tensor(torch.inf)), "must be finite"),
+        (moments(count=torch.tensor(1)), "at least 2 feature vectors, got 1"),
     ],
 )
 def test_a_damaged_statistics_file_is_refused(
