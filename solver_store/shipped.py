@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import NameMismatch, PromotionConflict, RecordError, StoreError
 from .records import JSON, Evidence, SolverVersion, Target
+from .reference import check_alias, check_free_name
 from .store import SolverStore
 from .table import SolverTable
 
@@ -43,16 +44,16 @@ class ShippedSolver:
         try:
             content: dict[str, Any] = json.loads(path.read_text("utf-8"))
             return cls(
-                name=content["name"],
+                name=check_free_name(content["name"]),
                 target=Target(**content["target"]),
-                aliases=tuple(content["aliases"]),
+                aliases=tuple(check_alias(alias) for alias in content["aliases"]),
                 table=SolverTable.from_dict(content["table"]),
                 source=content["source"],
                 evidence=tuple(Evidence.from_dict(entry) for entry in content["evidence"]),
             )
         except OSError as error:
             raise RecordError(f"{path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, StoreError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, StoreError) as error:
             raise RecordError(f"{path} is no shipped solver: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:

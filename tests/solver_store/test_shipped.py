@@ -75,7 +75,24 @@ def test_a_champion_that_was_found_here_stays(store: SolverStore, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "damaged", ["{}", "{", json.dumps(shipped().as_dict() | {"table": {"schedule": "none"}})]
+    "damaged",
+    [
+        "{}",
+        "{",
+        "[" * 100_000,
+        *(
+            json.dumps(shipped().as_dict() | changes)
+            for changes in (
+                {"table": {"schedule": "none"}},
+                {"name": "euler"},  # which is a classical solver
+                {"name": "No Name"},
+                {"name": 7},
+                {"aliases": ["No Alias"]},
+                {"aliases": [7]},
+                {"target": {"model": "No Model", "guidance_scale": 1.3}},
+            )
+        ),
+    ],
 )
 def test_a_damaged_file_is_named_and_the_others_come_in(
     damaged: str, tmp_path: Path, store: SolverStore
