@@ -44,6 +44,7 @@ class Services:
     fid_proxy: FidProxy
     queue: SearchQueue
     job_followers: ThreadPoolExecutor  # that ask the database for news of searches
+    mover: ThreadPoolExecutor  # in which whoever loads or unloads a model waits for it
     supervisor: Supervisor
 
     @property
@@ -84,6 +85,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
         # Threads of their own: those that everything else shares must not all wait for a database.
         job_followers = ThreadPoolExecutor(NUM_JOB_FOLLOWERS, "job-followers")
         closing.callback(job_followers.shutdown, wait=False, cancel_futures=True)
+        # For the same reason: one model comes or goes at a time, however many are asked for.
+        mover = ThreadPoolExecutor(1, "mover")
+        closing.callback(mover.shutdown, wait=False, cancel_futures=True)
         metrics.registry.register(FidGauges(fid_proxy, canaries.note_reader))
         metrics.registry.register(SearchGauges(queue, metrics.models))
         metrics.registry.register(ChampionGauges(store, metrics.models))
@@ -100,6 +104,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
             fid_proxy=fid_proxy,
             queue=queue,
             job_followers=job_followers,
+            mover=mover,
             supervisor=supervisor,
         )
 

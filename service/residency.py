@@ -185,6 +185,7 @@ class Residency:
 
         Raises what it raises, and Draining.
         """
+        self._refuse_while_stopping()
         outcome: Future[None] = Future()
 
         def make() -> None:

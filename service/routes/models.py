@@ -1,5 +1,8 @@
 """GET /models: what is at hand; PUT and DELETE /models/{name}/residency: what is loaded."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -7,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diffusion_core.card import ModelCard
+from diffusion_core.errors import TableMismatch
 from diffusion_core.model import LoadedModel, ModelFolder
+from solver_store.errors import StoreDamaged
 
 from ..answers import BestSolver, ModelAnswer, ModelsAnswer, SolverUsed
 from ..assembly import Services
@@ -19,6 +24,8 @@ from .documentation import problems
 router = APIRouter(prefix="/models", tags=["models"])
 
 Name = Annotated[str, Path(pattern=NAME_PATTERN)]
+
+Move = Callable[[Services, str], ModelAnswer]
 
 BEST_STEPS = range(1, 33)  # as far as few steps go
 
@@ -43,27 +50,39 @@ def show_model(name: Name, request: Request) -> Response:
 @router.put(
     "/{name}/residency", response_model=ModelAnswer, responses=problems(404, 409, 422, 503, 507)
 )
-def load_model(name: Name, request: Request) -> Response:
+async def load_model(name: Name, request: Request) -> Response:
     """Load a model; the images of the others go on meanwhile. Answers when it can be used."""
-    services = services_of(request)
-    with blaming("name", name):
-        services.residency.load(name)
-    services.selector.refresh()  # solvers may have come with it
-    return _json(_answer(services, name))
+    return _json(await _moved(_load, services_of(request), name))
 
 
 @router.delete("/{name}/residency", response_model=ModelAnswer, responses=problems(404, 422, 503))
-def unload_model(name: Name, request: Request) -> Response:
+async def unload_model(name: Name, request: Request) -> Response:
     """Take no more requests for a model, finish its images, and give its memory back."""
-    services = services_of(request)
+    return _json(await _moved(_unload, services_of(request), name))
+
+
+async def _moved(move: Move, services: Services, name: str) -> ModelAnswer:
+    """In the thread that is there for it, however many wait for one model."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(services.mover, move, services, name)
+
+
+def _load(services: Services, name: str) -> ModelAnswer:
+    with blaming("name", name):
+        services.residency.load(name)
+    services.selector.refresh()  # solvers may have come with it
+    return _answer(services, name)
+
+
+def _unload(services: Services, name: str) -> ModelAnswer:
     model = services.models.get(name)
     before = None if model is None else _of_resident(services, model)
     del model  # or its memory could not be given back
     with blaming("name", name):
         services.residency.unload(name)
     if before is not None and name not in services.residency.at_hand():
-        return _json(before.model_copy(update={"resident": False}))  # removed meanwhile
-    return _json(_answer(services, name))
+        return before.model_copy(update={"resident": False})  # removed meanwhile
+    return _answer(services, name)
 
 
 def _answer(services: Services, name: str) -> ModelAnswer:
@@ -102,16 +121,24 @@ def _describe(
         default_guidance_scale=card.default_guidance_scale,
         guided_channels=card.guided_channels,
         decoder=card.decoder,
-        best_solvers=[_best_solver(services, card, steps) for steps in BEST_STEPS],
+        best_solvers=_best_solvers(services, card),
         licence=card.licence,
         source=card.source,
     )
 
 
-def _best_solver(services: Services, card: ModelCard, steps: int) -> BestSolver:
-    best = services.selector.select("auto", card, steps, card.default_guidance_scale)
-    used = SolverUsed(name=best.name, version=best.version, digest=best.digest)
-    return BestSolver(steps=steps, solver=used)
+def _best_solvers(services: Services, card: ModelCard) -> list[BestSolver]:
+    """At all step counts at which `auto` has an answer.
+
+    Where it has none, whoever asks for pictures is told why; the other models are none the worse.
+    """
+    found = []
+    for steps in BEST_STEPS:
+        with suppress(TableMismatch, StoreDamaged):
+            best = services.selector.select("auto", card, steps, card.default_guidance_scale)
+            used = SolverUsed(name=best.name, version=best.version, digest=best.digest)
+            found.append(BestSolver(steps=steps, solver=used))
+    return found
 
 
 def _json(answer: ModelAnswer | ModelsAnswer) -> Response:
