@@ -3,6 +3,7 @@
     picture -> Sample -> judge -> Window -> estimate -> Reading -> Prometheus
 
 samples    what a picture tells, and of which series of figures
+register   which series have a window, and who makes room for another
 window     the features of the newest pictures of one series
 estimate   the distance of weighted features, without small-sample bias, and how sure of it one is
 proxy      all of that on the engine thread, in slices, within a share of its time

@@ -68,6 +68,9 @@ class FidProxy:
         self._allowance_s = 0.0
         self._changing = threading.Lock()  # of who is watched
         self._observatories: Mapping[str, Observatory] = {}  # never changed, only replaced
+        self._seen_through: Mapping[
+            str, Observatory
+        ] = {}  # the same, as the engine thread knows it
         self._waiting: dict[Hashable, Sample] = {}  # by picture
         self._register = Register()
         self._evaluation: Evaluation | None = None
@@ -80,7 +83,7 @@ class FidProxy:
             self._observatories = {**self._observatories, model.card.name: observatory}
 
     def forget(self, model: str) -> None:
-        """It leaves, and may come back with other weights."""
+        """It leaves, and may come back with other weights; the engine thread frees what it held."""
         with self._changing:
             self._observatories = {k: v for k, v in self._observatories.items() if k != model}
 
@@ -110,6 +113,7 @@ class FidProxy:
     def see(
         self, request: ImageRequest, pixels: Pixels, submitted_at: float, background: bool
     ) -> None:
+        self._let_go()
         observatory = self._observatories.get(request.model)
         watched, steps = request.watched, request.program.steps
         if observatory is None or watched is None or steps > MAX_STEPS:
@@ -130,12 +134,29 @@ class FidProxy:
     def _queue(self, sample: Sample) -> None:
         if sample.picture in self._waiting or self._register.has(sample):
             self._count(sample, Fate.REPEATED)
-        elif len(self._waiting) < MAX_WAITING and self._register.has_room_for(sample.series):
+        elif len(self._waiting) < MAX_WAITING and self._register.ask_for_place(sample.series):
             self._waiting[sample.picture] = sample
         else:
             self._count(sample, Fate.DROPPED)
 
+    def _let_go(self) -> None:
+        """Of the pictures and figures of models that have left, or came back meanwhile."""
+        now, before = self._observatories, self._seen_through
+        if now is before:
+            return
+        self._seen_through = now
+        self._register.keep_only([model for model in now if now[model] is before.get(model)])
+        self._waiting = {
+            picture: sample
+            for picture, sample in self._waiting.items()
+            if sample.observatory is now.get(sample.series.model)
+        }
+        evaluation = self._evaluation
+        if evaluation and evaluation.observatory is not now.get(evaluation.series.model):
+            self._evaluation = None
+
     def after_step(self, duration_s: float, background: bool) -> None:
+        self._let_go()
         if background:
             self.seconds[Work.CANARY] += duration_s
         if not self._has_work:
@@ -146,6 +167,7 @@ class FidProxy:
             self._allowance_s -= self._slice(Work.JUDGING)
 
     def when_idle(self) -> bool:
+        self._let_go()
         if self._has_work:
             self._slice(Work.IDLE_JUDGING)
         return self._has_work
@@ -195,11 +217,7 @@ class FidProxy:
         if self.failures.note(model) and self._observatories.get(model) is observatory:
             logger.error("the pictures of %s are not judged until it is loaded again", model)
             self.forget(model)
-            self._waiting = {
-                picture: sample
-                for picture, sample in self._waiting.items()
-                if sample.series.model != model
-            }
+            self._let_go()
 
     def _judge(self, observatory: Observatory, samples: list[Sample]) -> None:
         for sample, features in zip(samples, _features(observatory, samples), strict=True):
