@@ -8,7 +8,7 @@ ServiceError
 ├── ContentTypeUnknown  the body is not announced as JSON
 ├── FieldRefused        a field of the request that breaks a rule; the cause has the status
 ├── QueueFull           with the seconds after which to try again
-├── RequestTooLarge     more work than the queue could ever hold
+├── RequestTooLarge     more work than a queue could ever hold
 ├── DeadlineMissed      the deadline passed before the images were done
 ├── ImageFailed         this image alone: its sampling diverges
 ├── OutOfMemory         the newest images were given up so that the others go on
@@ -63,7 +63,7 @@ class FieldRefused(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """The queue is bounded in network rows times remaining steps, and it is full."""
+    """A model's queue is bounded in network rows times remaining steps, and it is full."""
 
     def __init__(self, message: str, retry_after_s: float):
         super().__init__(message)
@@ -71,7 +71,7 @@ class QueueFull(ServiceError):
 
 
 class RequestTooLarge(ServiceError):
-    """More work than the queue could ever hold."""
+    """More work than a model's queue could ever hold."""
 
 
 class DeadlineMissed(ServiceError):

@@ -29,7 +29,7 @@ class Engine:
 
     def __init__(
         self,
-        queue_rows: int,  # bound of network rows times remaining steps
+        queue_rows: int,  # bound of network rows times remaining steps, of each model
         max_rows: int | None = None,  # network rows of a forward; measured where not given
         observer: EngineObserver | None = None,
         num_threads: int | None = None,  # CPU cores of a forward; default: torch's choice
@@ -67,11 +67,14 @@ class Engine:
         self._inbox.wait(left)
 
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
-        """Queue images; `notify` is called on the engine thread with what becomes of them.
+        """Queue images, all of one model; the engine thread tells `notify` what becomes of them.
 
         Raises QueueFull, RequestTooLarge or Draining.
         """
-        self._ledger.enter(sum(image.cost for image in images), len(images))
+        models = {image.model for image in images}
+        assert len(models) <= 1, "images of several models have no queue in common"
+        for model in models:
+            self._ledger.enter(model, sum(image.cost for image in images), len(images))
         return self._submit(images, notify, background=False)
 
     def submit_background(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
@@ -133,7 +136,7 @@ class Engine:
             queued_rows=self._ledger.rows,
             lanes=running,
             waiting=max(0, self._ledger.images - running),
-            row_limits=dict(self._loop.scheduler.row_limits),
+            row_limits=self._loop.scheduler.row_limits,
             seconds_per_row=self._ledger.seconds_per_row,
             steps=self._loop.steps,
             network_evaluations=self._loop.network_evaluations,

@@ -44,7 +44,7 @@ class EngineLoop:
         self._observer = observer
         self._spare_time = spare_time
         self.banks: dict[str, LaneBank] = {}
-        self.scheduler = Scheduler({}, {})
+        self.scheduler = Scheduler()
         self.background_lanes = 0  # that have a slot
         self.steps = 0
         self.network_evaluations = 0
@@ -68,8 +68,7 @@ class EngineLoop:
         """Make a model resident."""
         name = model.card.name
         self.banks[name] = LaneBank(model)
-        self.scheduler.row_limits[name] = row_limit
-        self.scheduler.deterministic_rows[name] = model.card.deterministic_rows
+        self.scheduler.seat(name, row_limit, model.card.deterministic_rows)
 
     def dismiss(self, name: str) -> Future[None]:
         """Take no more images of a model; what is returned is done when the last one is."""
@@ -139,8 +138,8 @@ class EngineLoop:
         busy = {lane.model for lane in (*self.scheduler.lanes, *self._undecoded)}
         for name in self._leaving.keys() - busy:
             self.banks.pop(name, None)
-            self.scheduler.row_limits.pop(name, None)
-            self.scheduler.deterministic_rows.pop(name, None)
+            self.scheduler.unseat(name)
+            self._ledger.forget_pace(name)
             self._leaving.pop(name).set_result(None)
 
     def _try(self, batch: StepBatch) -> None:
@@ -149,8 +148,17 @@ class EngineLoop:
         except Exception as error:  # one bad batch must not end the thread that serves all others
             self._shed(batch, error)
             return
+        self._retire(batch)
+
+    def _retire(self, batch: StepBatch) -> None:
+        """Count a step that was made; the images that are done wait to be decoded."""
+        booked = sum(lane.booked_rows for lane in batch.lanes)
+        finished = self.scheduler.retire(batch)
+        if not batch.lanes[0].background:  # then none of them is
+            left = sum(lane.booked_rows for lane in batch.lanes)
+            self._ledger.leave(batch.model, booked - left)
         now = time.monotonic()
-        for lane in image_lanes(self.scheduler.retire(batch)):
+        for lane in image_lanes(finished):
             lane.sampled_at = now
             self._undecoded.append(lane)
 
@@ -176,8 +184,7 @@ class EngineLoop:
             return
         self.steps += 1
         self.network_evaluations += len(batch.lanes)
-        self._ledger.measure(batch.rows, duration_s)
-        self._ledger.leave(batch.rows)
+        self._ledger.note_step(batch.model, batch.rows, duration_s)
         self._observer.on_step(batch.model, batch.rows, duration_s)
 
     def _decode(self) -> None:
@@ -201,7 +208,9 @@ class EngineLoop:
             return bank.finish([slot_of(lane) for lane in lanes])
         finally:
             if not lanes[0].background:
-                self._observer.on_decode(lanes[0].model, time.monotonic() - started)
+                duration_s = time.monotonic() - started
+                self._ledger.note_decoding(lanes[0].model, duration_s)
+                self._observer.on_decode(lanes[0].model, duration_s)
 
     def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
         """Decode lanes that are done, and hand the pictures out."""
@@ -253,16 +262,17 @@ class EngineLoop:
         self._give_up(lane, error)
 
     def _give_up(self, lane: ImageLane, error: ServiceError) -> None:
-        self._release(lane, lane.remaining_cost)
+        self._release(lane)
         lane.notify(ImageLost(lane.index, error))
 
-    def _release(self, lane: ImageLane, cost: int = 0) -> None:
+    def _release(self, lane: ImageLane) -> None:
+        """Its slot and its room in the queue are free."""
         if lane.slot is not None:
             self.banks[lane.model].release(lane.slot)
             lane.slot = None
             self.background_lanes -= lane.background
         if not lane.background:
-            self._ledger.leave(cost, images=1)
+            self._ledger.leave(lane.model, lane.booked_rows, images=1)
 
     def _shed(self, batch: StepBatch, error: Exception) -> None:
         """A step failed. Lose the newest half where memory ran out, else the whole batch."""

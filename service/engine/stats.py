@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class EngineStats:
     """At one moment."""
 
-    queued_rows: int  # network rows times remaining steps, of all images
+    queued_rows: int  # network rows times remaining steps, at least one, of all images
     lanes: int  # images between their first and last step
     waiting: int  # images before their first step
     row_limits: dict[str, int]

@@ -64,7 +64,8 @@ EXAMPLES = (
     ),
     Example(
         service.QueueFull(
-            "the queue holds 32760 of 32768 network rows, this request takes 16; try again in 1 s",
+            "the queue of glyphs holds 32760 of 32768 network rows, this request takes 16; "
+            "try again in 1 s",
             retry_after_s=1,
         ),
         DRAWING,

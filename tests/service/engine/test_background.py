@@ -31,7 +31,8 @@ class Notebook:
 
 
 def test_background_lanes_step_only_while_there_is_no_other() -> None:
-    scheduler = Scheduler({"m": 4}, {"m": 4})
+    scheduler = Scheduler()
+    scheduler.seat("m", row_limit=4, deterministic_rows=4)
     canary = Lane("m", steps=2, rows=1, background=True)
     scheduler.add(canary)
     awaited = Lane("m", steps=9, rows=1)

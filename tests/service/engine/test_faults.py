@@ -76,7 +76,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(engine, request_for, ma
 
 
 def test_retry_after_is_the_time_until_there_is_room(engine, request_for, mailbox) -> None:
-    engine._ledger.measure(rows=10, duration_s=1.0)
+    engine._ledger.note_step("tiny", rows=10, duration_s=1.0)
     engine.submit([request_for(steps=250) for _ in range(4)], mailbox())
     with pytest.raises(QueueFull) as refusal:
         engine.submit([request_for(steps=95)], mailbox())
