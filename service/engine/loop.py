@@ -1,6 +1,6 @@
 """What the engine's thread does: one step at a time, and a slice of decoding after it.
 
-Scheduler -> StepBatch -> LaneBank.advance -> retire -> decode -> notify
+Scheduler -> StepBatch -> LaneBank.advance -> retire -> Decoding -> notify
 
 What time nobody needs goes to background images and to `SpareTimeWork`.
 """
@@ -8,18 +8,17 @@ What time nobody needs goes to background images and to `SpareTimeWork`.
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from itertools import islice
+from functools import partial
 
 import torch
 
-from diffusion_core.memory import is_out_of_memory
 from diffusion_core.model import LoadedModel
 
-from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, ServiceError
-from .failures import diverged, public
+from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, OutOfMemory, ServiceError
+from .decoding import Decoding
+from .failures import attempted
 from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger
@@ -49,7 +48,7 @@ class EngineLoop:
         self.steps = 0
         self.network_evaluations = 0
         self.last_step_at: float | None = None
-        self._undecoded: deque[ImageLane] = deque()
+        self._decoding = Decoding(self.banks, ledger, observer)
         self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
         self._stopped = False
 
@@ -113,7 +112,7 @@ class EngineLoop:
 
     def _obey_commands(self) -> None:
         """Take what is in the inbox; with nothing else to do, wait for it."""
-        if not len(self.scheduler) and not self._undecoded:
+        if not len(self.scheduler) and not len(self._decoding):
             while self._inbox.is_empty and self._spare_time.when_idle():
                 pass
             self._inbox.obey_next()
@@ -123,10 +122,11 @@ class EngineLoop:
         """Advance every scheduled lane by one network evaluation, and decode some that are done."""
         started = time.monotonic()
         self._lose_expired()
-        batch = self.scheduler.schedule()
+        batch = self.scheduler.schedule(held=self._decoding.behind(self.scheduler.is_awaited))
         if batch is not None:
             self._try(batch)
-        self._decode()
+        for lane, outcome in self._decoding.decode_slice(self.scheduler.is_awaited):
+            self._hand_out(lane, outcome)
         if self._leaving:
             self._part()
         if batch is not None:
@@ -135,20 +135,22 @@ class EngineLoop:
 
     def _part(self) -> None:
         """Let go of the models that leave and have no image under way."""
-        busy = {lane.model for lane in (*self.scheduler.lanes, *self._undecoded)}
+        busy = {lane.model for lane in self._under_way}
         for name in self._leaving.keys() - busy:
             self.banks.pop(name, None)
             self.scheduler.unseat(name)
+            self._decoding.forget(name)
             self._ledger.forget_pace(name)
             self._leaving.pop(name).set_result(None)
 
     def _try(self, batch: StepBatch) -> None:
-        try:
-            self._advance(batch)
-        except Exception as error:  # one bad batch must not end the thread that serves all others
-            self._shed(batch, error)
-            return
-        self._retire(batch)
+        failure = attempted(
+            f"a step of {batch.model} with {batch.rows} rows", partial(self._advance, batch)
+        )
+        if failure is None:
+            self._retire(batch)
+        else:
+            self._shed(batch, failure)
 
     def _retire(self, batch: StepBatch) -> None:
         """Count a step that was made; the images that are done wait to be decoded."""
@@ -160,7 +162,7 @@ class EngineLoop:
         now = time.monotonic()
         for lane in image_lanes(finished):
             lane.sampled_at = now
-            self._undecoded.append(lane)
+            self._decoding.add(lane)
 
     def _advance(self, batch: StepBatch) -> None:
         bank = self.banks[batch.model]
@@ -187,76 +189,34 @@ class EngineLoop:
         self._ledger.note_step(batch.model, batch.rows, duration_s)
         self._observer.on_step(batch.model, batch.rows, duration_s)
 
-    def _decode(self) -> None:
-        """A slice of what is sampled; so long, and no longer, the next step has to wait."""
-        ready = [lane for lane in self._undecoded if not lane.background]
-        if not ready and not self.scheduler.is_awaited:
-            ready = list(self._undecoded)
-        if not ready:
+    def _hand_out(self, lane: ImageLane, outcome: Pixels | ServiceError) -> None:
+        """The picture, or why there is none."""
+        self._release(lane)
+        if isinstance(outcome, ServiceError):
+            lane.notify(ImageLost(lane.index, outcome))
             return
-        bank = self.banks[ready[0].model]
-        peers = (lane for lane in ready if lane.model == bank.model.card.name)
-        lanes = list(islice(peers, bank.model.decoder.images_at_once))
-        for lane in lanes:
-            self._undecoded.remove(lane)
-        self._finish(bank, lanes)
-
-    def _decoded(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> list[Pixels | None]:
-        """Either all of the lanes are in the background, or none. Raises what decoding raises."""
-        started = time.monotonic()
-        try:
-            return bank.finish([slot_of(lane) for lane in lanes])
-        finally:
-            if not lanes[0].background:
-                duration_s = time.monotonic() - started
-                self._ledger.note_decoding(lanes[0].model, duration_s)
-                self._observer.on_decode(lanes[0].model, duration_s)
-
-    def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
-        """Decode lanes that are done, and hand the pictures out."""
-        try:
-            pictures = self._decoded(bank, lanes)
-        except Exception as error:  # whatever it is, it must not end the engine's thread
-            if is_out_of_memory(error) and len(lanes) > 1:
-                half = len(lanes) // 2
-                self._finish(bank, lanes[:half])
-                self._finish(bank, lanes[half:])
-                return
-            logger.exception("%d images of %s were not decoded", len(lanes), lanes[0].model)
-            for lane in lanes:
-                self._release(lane)
-                lane.notify(ImageLost(lane.index, public(error)))
-            return
-        now = time.monotonic()
-        for lane, pixels in zip(lanes, pictures, strict=True):
-            self._release(lane)
-            if pixels is None:
-                loss = diverged(lane.request)
-                # For the log, too: where it happens to every image, the model is broken.
-                logger.warning("%s: %s", lane.model, loss)
-                lane.notify(ImageLost(lane.index, loss))
-                continue
-            queue_s = lane.started_at - lane.submitted_at
-            sampling_s = lane.sampled_at - lane.started_at
-            if not lane.background:
-                self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
-            self._spare_time.see(lane.request, pixels, lane.submitted_at, lane.background)
-            lane.notify(ImageDone(lane.index, pixels, queue_s, sampling_s, now - lane.sampled_at))
+        queue_s = lane.started_at - lane.submitted_at
+        sampling_s = lane.sampled_at - lane.started_at
+        decode_s = time.monotonic() - lane.sampled_at
+        if not lane.background:
+            self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
+        self._spare_time.see(lane.request, outcome, lane.submitted_at, lane.background)
+        lane.notify(ImageDone(lane.index, outcome, queue_s, sampling_s, decode_s))
 
     @property
     def _under_way(self) -> list[ImageLane]:
-        return [*image_lanes(self.scheduler.lanes), *self._undecoded]
+        return [*image_lanes(self.scheduler.lanes), *self._decoding]
 
     def _lose_expired(self) -> None:
         now = time.monotonic()
-        late = [lane for lane in self._undecoded if lane.is_late(now)]
-        for lane in [*image_lanes(self.scheduler.expired(now)), *late]:
+        undecoded = [lane for lane in self._decoding if lane.is_late(now)]
+        for lane in [*image_lanes(self.scheduler.expired(now)), *undecoded]:
             self._lose(lane, DeadlineMissed(f"the deadline passed at step {lane.step}"))
 
     def _lose(self, lane: ImageLane, error: ServiceError) -> None:
         """Take a lane out, of those that step or of those that wait to be decoded."""
-        if lane in self._undecoded:
-            self._undecoded.remove(lane)
+        if lane in self._decoding:
+            self._decoding.remove(lane)
         else:
             self.scheduler.remove(lane)
         self._give_up(lane, error)
@@ -274,16 +234,12 @@ class EngineLoop:
         if not lane.background:
             self._ledger.leave(lane.model, lane.booked_rows, images=1)
 
-    def _shed(self, batch: StepBatch, error: Exception) -> None:
+    def _shed(self, batch: StepBatch, failure: ServiceError) -> None:
         """A step failed. Lose the newest half where memory ran out, else the whole batch."""
         lanes = sorted(image_lanes(batch.lanes), key=lambda lane: lane.submitted_at)
-        if is_out_of_memory(error):
+        if isinstance(failure, OutOfMemory):
             limit = self.scheduler.halve_row_limit(batch.model)
-            logger.error("out of memory at %d rows of %s; now %d", batch.rows, batch.model, limit)
+            logger.error("%s: now at most %d network rows a forward", batch.model, limit)
             lanes = lanes[len(lanes) // 2 :]
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-        else:
-            logger.error("a step of %s failed", batch.model, exc_info=error)
         for lane in lanes:
-            self._lose(lane, public(error))
+            self._lose(lane, failure)
