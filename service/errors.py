@@ -12,6 +12,7 @@ ServiceError
 ├── DeadlineMissed      the deadline passed before the images were done
 ├── ImageFailed         this image alone: its sampling diverges
 ├── OutOfMemory         the newest images were given up so that the others go on
+├── DeterminismRefused  the rows of a deterministic forward are more than memory has room for
 ├── EngineFault         a step failed for a reason that nobody foresaw
 ├── NotReady            no step was made lately, and a probe forward did not come through
 ├── Draining            the server is stopping
@@ -86,6 +87,10 @@ class OutOfMemory(ServiceError):
     """The device's memory ran out; the newest images were given up."""
 
 
+class DeterminismRefused(ServiceError):
+    """The rows of a deterministic forward are fixed, and more than memory has room for."""
+
+
 class EngineFault(ServiceError):
     """A step failed for a reason that nobody foresaw."""
 
@@ -123,6 +128,7 @@ STATUSES: dict[type[Exception], int] = {
     DeadlineMissed: 504,
     ImageFailed: 422,  # what was asked for cannot be drawn, however often it is asked
     OutOfMemory: 503,
+    DeterminismRefused: 507,
     EngineFault: 500,
     NotReady: 503,
     Draining: 503,

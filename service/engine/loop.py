@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -25,6 +26,7 @@ from .ledger import Ledger
 from .observer import EngineObserver
 from .requests import ImageDone, ImageLost, Pixels, StepDone
 from .scheduler import Scheduler, StepBatch
+from .shortage import Shortage
 from .spare_time import SpareTimeWork
 from .submission import ImageLane, Submission, image_lanes, slot_of
 from .warm_up import forward_zeros
@@ -49,6 +51,7 @@ class EngineLoop:
         self.network_evaluations = 0
         self.last_step_at: float | None = None
         self._decoding = Decoding(self.banks, ledger, observer)
+        self._shortage = Shortage(self.banks, self.scheduler)
         self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
         self._stopped = False
 
@@ -77,12 +80,18 @@ class EngineLoop:
         return self._leaving.setdefault(name, Future())
 
     def admit(self, lanes: Sequence[ImageLane]) -> None:
-        """Let images in, where their model is still there."""
+        """Let images in, where their model is still there and has room for them."""
         for lane in lanes:
-            if lane.model in self.banks and lane.model not in self._leaving:
+            refusal = self._refusal(lane)
+            if refusal is None:
                 self.scheduler.add(lane)
             else:
-                self._give_up(lane, NotResident(f"the model {lane.model} was unloaded meanwhile"))
+                self._give_up(lane, refusal)
+
+    def _refusal(self, lane: ImageLane) -> ServiceError | None:
+        if lane.model not in self.banks or lane.model in self._leaving:
+            return NotResident(f"the model {lane.model} was unloaded meanwhile")
+        return self._shortage.refusal(lane)
 
     def lose_submission(self, submission: Submission) -> None:
         """What is left of a cancelled one."""
@@ -123,8 +132,9 @@ class EngineLoop:
         started = time.monotonic()
         self._lose_expired()
         batch = self.scheduler.schedule(held=self._decoding.behind(self.scheduler.is_awaited))
-        if batch is not None:
-            self._try(batch)
+        admitted = None if batch is None else self._admitted(batch)
+        if admitted is not None:
+            self._try(admitted)
         for lane, outcome in self._decoding.decode_slice(self.scheduler.is_awaited):
             self._hand_out(lane, outcome)
         if self._leaving:
@@ -140,17 +150,40 @@ class EngineLoop:
             self.banks.pop(name, None)
             self.scheduler.unseat(name)
             self._decoding.forget(name)
+            self._shortage.forget(name)
             self._ledger.forget_pace(name)
             self._leaving.pop(name).set_result(None)
 
     def _try(self, batch: StepBatch) -> None:
-        failure = attempted(
-            f"a step of {batch.model} with {batch.rows} rows", partial(self._advance, batch)
-        )
+        what = f"a step of {batch.model} with {batch.rows} rows"
+        failure = attempted(what, partial(self._advance, batch))
         if failure is None:
             self._retire(batch)
+            self._shortage.note_good_step(batch)
         else:
             self._shed(batch, failure)
+
+    def _admitted(self, batch: StepBatch) -> StepBatch | None:
+        """The batch with a slot for each lane.
+
+        Where there is no memory for one more slot, the lane that needs it is lost, and those behind
+        it wait for another turn. It says nothing about rows: no forward has failed.
+        """
+        bank, lanes = self.banks[batch.model], image_lanes(batch.lanes)
+        for lane in lanes:
+            if lane.slot is not None:
+                continue
+            slot = attempted(f"a slot of {batch.model}", partial(bank.admit, lane.request))
+            if isinstance(slot, ServiceError):
+                self._lose(lane, slot)
+                break
+            lane.slot, lane.started_at = slot, time.monotonic()
+            self.background_lanes += lane.background
+        kept = tuple(lane for lane in lanes if lane.slot is not None)
+        if len(kept) == len(lanes):
+            return batch
+        rows = sum(lane.rows for lane in kept)
+        return replace(batch, lanes=kept, rows=rows, is_full=False) if kept else None
 
     def _retire(self, batch: StepBatch) -> None:
         """Count a step that was made; the images that are done wait to be decoded."""
@@ -165,16 +198,10 @@ class EngineLoop:
             self._decoding.add(lane)
 
     def _advance(self, batch: StepBatch) -> None:
-        bank = self.banks[batch.model]
         started = time.monotonic()
         lanes = image_lanes(batch.lanes)
-        for lane in lanes:
-            if lane.slot is None:
-                lane.slot = bank.admit(lane.request)
-                lane.started_at = started
-                self.background_lanes += lane.background
         steps = [LaneStep(slot_of(lane), lane.request, lane.step) for lane in lanes]
-        previews = bank.advance(steps, batch.pad_to)
+        previews = self.banks[batch.model].advance(steps, batch.pad_to)
         self._account(batch, time.monotonic() - started)
         for lane, preview in zip(lanes, previews, strict=True):
             if lane.request.report:
@@ -235,11 +262,20 @@ class EngineLoop:
             self._ledger.leave(lane.model, lane.booked_rows, images=1)
 
     def _shed(self, batch: StepBatch, failure: ServiceError) -> None:
-        """A step failed. Lose the newest half where memory ran out, else the whole batch."""
+        """A step failed. Lose the newest half where memory ran out, else the whole batch.
+
+        Or all deterministic lanes of the model, where there is no room for their number of rows.
+        """
         lanes = sorted(image_lanes(batch.lanes), key=lambda lane: lane.submitted_at)
         if isinstance(failure, OutOfMemory):
-            limit = self.scheduler.halve_row_limit(batch.model)
-            logger.error("%s: now at most %d network rows a forward", batch.model, limit)
-            lanes = lanes[len(lanes) // 2 :]
+            lasting = self._shortage.conclude(batch)
+            if lasting is None:
+                lanes = lanes[len(lanes) // 2 :]
+            else:
+                failure = lasting
+                lanes = [lane for lane in self._stepping(batch.model) if lane.deterministic]
         for lane in lanes:
             self._lose(lane, failure)
+
+    def _stepping(self, model: str) -> list[ImageLane]:
+        return [lane for lane in image_lanes(self.scheduler.lanes) if lane.model == model]

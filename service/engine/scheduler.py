@@ -16,6 +16,8 @@ from bisect import insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from .row_limit import RowLimit
+
 
 @dataclass(eq=False)
 class Lane:
@@ -52,6 +54,7 @@ class StepBatch:
     lanes: tuple[Lane, ...]
     rows: int  # network rows in use
     pad_to: int  # network rows of the forward, where fixed; 0 where free
+    is_full: bool  # a lane that could have stepped found no row free
 
 
 class ModelLanes:
@@ -59,7 +62,7 @@ class ModelLanes:
 
     def __init__(self, model: str, row_limit: int, deterministic_rows: int):
         self.model = model
-        self.row_limit = row_limit  # network rows of a forward
+        self.row_limit = RowLimit(row_limit)
         self.deterministic_rows = deterministic_rows  # fixed by the model's card
         self.lanes: list[Lane] = []
         self.ticks = 0  # of this model: its steps so far
@@ -78,7 +81,7 @@ class ModelLanes:
         peers = [lane for lane in self.lanes if lane.background == background]
         if not peers[0].deterministic:
             free = [lane for lane in peers if not lane.deterministic]
-            return self._pack(free, self.row_limit, pad_to=0)
+            return self._pack(free, self.row_limit.rows, pad_to=0)
         # Deterministic forwards have a fixed number of rows; what is left over is free for others.
         peers.sort(key=lambda lane: not lane.deterministic)
         return self._pack(peers, self.deterministic_rows, pad_to=self.deterministic_rows)
@@ -92,7 +95,8 @@ class ModelLanes:
                 free -= lane.rows
             if free == 0:
                 break
-        return StepBatch(self.model, tuple(chosen), sum(lane.rows for lane in chosen), pad_to)
+        rows = sum(lane.rows for lane in chosen)
+        return StepBatch(self.model, tuple(chosen), rows, pad_to, len(chosen) < len(lanes))
 
 
 class Scheduler:
@@ -113,7 +117,10 @@ class Scheduler:
     @property
     def row_limits(self) -> dict[str, int]:
         """By model; other threads may ask."""
-        return {name: known.row_limit for name, known in list(self._models.items())}
+        return {name: known.row_limit.rows for name, known in list(self._models.items())}
+
+    def row_limit(self, model: str) -> RowLimit:
+        return self._models[model].row_limit
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -167,9 +174,3 @@ class Scheduler:
         for lane in finished:
             known.lanes.remove(lane)
         return finished
-
-    def halve_row_limit(self, model: str) -> int:
-        """After memory ran out. Returns the new limit; a guided lane must still fit."""
-        known = self._models[model]
-        known.row_limit = max(2, known.row_limit // 2)
-        return known.row_limit

@@ -85,6 +85,13 @@ EXAMPLES = (
         DRAWING,
     ),
     Example(service.OutOfMemory("the device ran out of memory; try again later"), DRAWING),
+    Example(
+        service.DeterminismRefused(
+            "deterministic images of sit-xl-2-512 need forwards of 8 network rows, for which cuda "
+            "has no room; ask for it without `deterministic`"
+        ),
+        (GENERATE,),
+    ),
     Example(service.EngineFault("the engine failed at this image"), DRAWING),
     Example(service.NotReady("a probe forward did not come through in 3 s"), ("/readyz",)),
     Example(service.Draining("the server is stopping"), (*DRAWING, MODELS, "/readyz")),

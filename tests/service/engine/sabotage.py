@@ -17,7 +17,7 @@ class Room:
         return Taken(self, units)
 
     def take_each(self, count: int, units: int) -> list["Taken"]:
-        taken = []  # a local and no comprehension: where there is no room, the error's frames hold it
+        taken = []  # a local and no comprehension: where there is no room, a frame holds it
         for _ in range(count):
             taken.append(self.take(units))
         return taken

@@ -192,8 +192,15 @@ def test_deterministic_lanes_stay_out_of_free_forwards(scheduler: Scheduler) -> 
     assert not any(entry.deterministic for entry in batch.lanes)
 
 
-def test_halving_the_row_limit_stops_at_one_guided_lane(scheduler: Scheduler) -> None:
-    assert [scheduler.halve_row_limit("m") for _ in range(3)] == [2, 2, 2]
+@pytest.mark.parametrize(("num_lanes", "is_full"), [(1, False), (2, False), (3, True)])
+def test_a_batch_is_full_where_another_lane_would_have_stepped(
+    scheduler: Scheduler, num_lanes: int, is_full: bool
+) -> None:
+    for _ in range(num_lanes):
+        scheduler.add(lane(5, rows=2))
+    batch = scheduler.schedule()
+    assert batch is not None
+    assert batch.is_full is is_full
 
 
 def test_expired_lanes_are_those_past_their_deadline(scheduler: Scheduler) -> None:
