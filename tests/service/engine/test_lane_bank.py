@@ -46,6 +46,7 @@ def test_a_bank_without_room_for_a_long_history_keeps_none_of_it(
 ) -> None:
     bank = LaneBank(tiny, capacity=2)
     bank.admit(request_for(order=1))
+    long = request_for(steps=5, order=5)
     real, calls = torch.zeros_like, []
 
     def tight(like):
@@ -57,7 +58,7 @@ def test_a_bank_without_room_for_a_long_history_keeps_none_of_it(
     with monkeypatch.context() as patch:
         patch.setattr("service.engine.lanes.torch.zeros_like", tight)
         with pytest.raises(torch.OutOfMemoryError):
-            bank.admit(request_for(steps=5, order=5))
+            bank.admit(long)
     assert len(bank._history) == 1
     assert bank.num_used == 1
 
