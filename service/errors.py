@@ -14,7 +14,7 @@ ServiceError
 ├── OutOfMemory         the newest images were given up so that the others go on
 ├── DeterminismRefused  the rows of a deterministic forward are more than memory has room for
 ├── EngineFault         a step failed for a reason that nobody foresaw
-├── NotReady            no step was made lately, and a probe forward did not come through
+├── NotReady            nothing came through lately, not even a probe forward
 ├── Draining            the server is stopping
 ├── NotResident         the model is at hand, but not loaded
 ├── SettingInvalid      never public: a setting that cannot be used ends the start
@@ -96,7 +96,7 @@ class EngineFault(ServiceError):
 
 
 class NotReady(ServiceError):
-    """No step was made lately, and a probe forward did not come through."""
+    """No forward and no decoding came through lately, nor did a probe forward."""
 
 
 class Draining(ServiceError):

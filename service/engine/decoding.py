@@ -12,6 +12,7 @@ from .failures import attempted, diverged
 from .lanes import LaneBank
 from .ledger import Ledger
 from .observer import EngineObserver
+from .pulse import Pulse, Work
 from .requests import Pixels
 from .submission import ImageLane, slot_of
 
@@ -27,8 +28,15 @@ class Decoding:
     other image at all.
     """
 
-    def __init__(self, banks: Mapping[str, LaneBank], ledger: Ledger, observer: EngineObserver):
+    def __init__(
+        self,
+        banks: Mapping[str, LaneBank],
+        pulse: Pulse,
+        ledger: Ledger,
+        observer: EngineObserver,
+    ):
         self._banks = banks
+        self._pulse = pulse
         self._ledger = ledger
         self._observer = observer
         self._lanes: list[ImageLane] = []  # in the order in which they came
@@ -104,7 +112,8 @@ class Decoding:
         """Raises what decoding raises."""
         model, started = lanes[0].model, time.monotonic()
         try:
-            return self._banks[model].finish([slot_of(lane) for lane in lanes])
+            with self._pulse.working(model, Work.DECODING):
+                return self._banks[model].finish([slot_of(lane) for lane in lanes])
         finally:
             if not lanes[0].background:
                 duration_s = time.monotonic() - started

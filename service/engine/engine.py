@@ -15,6 +15,7 @@ from .inbox import Inbox
 from .ledger import Ledger
 from .loop import EngineLoop
 from .observer import EngineObserver, NoObserver
+from .pulse import Work
 from .requests import ImageRequest
 from .spare_time import NothingToDo, SpareTimeWork
 from .stats import EngineStats
@@ -140,7 +141,9 @@ class Engine:
             seconds_per_row=self._ledger.seconds_per_row,
             steps=self._loop.steps,
             network_evaluations=self._loop.network_evaluations,
-            last_step_at=self._loop.last_step_at,
+            last_progress_at=self._loop.pulse.last_progress_at,
+            overdue_at=self._loop.pulse.overdue_at,
+            probe_patience_s=self._loop.probe_patience_s,
             draining=self._ledger.draining,
         )
 
@@ -155,7 +158,12 @@ class Engine:
 
     def _time_forward(self, model: LoadedModel, rows: int) -> float:
         """Measured on the engine thread: another one would have other threads to compute with."""
-        return self._inbox.ask(lambda: timed_forward(model, rows))
+
+        def measured_s() -> float:
+            with self._loop.pulse.working(model.card.name, Work.FORWARD):
+                return timed_forward(model, rows)
+
+        return self._inbox.ask(measured_s)
 
     def _run(self) -> None:
         self._loop.run(self._num_threads)

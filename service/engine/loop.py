@@ -24,6 +24,7 @@ from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger
 from .observer import EngineObserver
+from .pulse import Pulse, Work
 from .requests import ImageDone, ImageLost, Pixels, StepDone
 from .scheduler import Scheduler, StepBatch
 from .shortage import Shortage
@@ -49,9 +50,10 @@ class EngineLoop:
         self.background_lanes = 0  # that have a slot
         self.steps = 0
         self.network_evaluations = 0
-        self.last_step_at: float | None = None
-        self._decoding = Decoding(self.banks, ledger, observer)
-        self._shortage = Shortage(self.banks, self.scheduler)
+        self.pulse = Pulse()
+        self._decoding = Decoding(self.banks, self.pulse, ledger, observer)
+        self._shortage = Shortage(self.banks, self.pulse, self.scheduler)
+        self._probed: str | None = None  # the model that is quickest to probe
         self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
         self._stopped = False
 
@@ -71,6 +73,7 @@ class EngineLoop:
         name = model.card.name
         self.banks[name] = LaneBank(model)
         self.scheduler.seat(name, row_limit, model.card.deterministic_rows)
+        self._choose_probed()
 
     def dismiss(self, name: str) -> Future[None]:
         """Take no more images of a model; what is returned is done when the last one is."""
@@ -102,14 +105,23 @@ class EngineLoop:
     def probe(self, done: threading.Event) -> None:
         """Show that a forward of one row still works."""
         try:
-            banks = self.banks.values()
-            smallest = min(banks, key=lambda bank: bank.model.num_bytes, default=None)
-            if smallest is not None:
-                forward_zeros(smallest.model, rows=1)
+            if self._probed is not None:
+                with self.pulse.trying(self._probed, Work.FORWARD):
+                    forward_zeros(self.banks[self._probed].model, rows=1)
         except Exception:  # a failing probe is an answer, not the end of the engine
             logger.exception("the probe forward failed")
         else:
             done.set()
+
+    @property
+    def probe_patience_s(self) -> float:
+        """Other threads may ask."""
+        probed = self._probed
+        return 0.0 if probed is None else self.pulse.patience_s(probed, Work.FORWARD)
+
+    def _choose_probed(self) -> None:
+        sizes = {name: bank.model.num_bytes for name, bank in self.banks.items()}
+        self._probed = min(sizes, key=sizes.__getitem__, default=None)
 
     def halt(self) -> None:
         """End the loop; images under way are lost."""
@@ -151,6 +163,8 @@ class EngineLoop:
             self.scheduler.unseat(name)
             self._decoding.forget(name)
             self._shortage.forget(name)
+            self.pulse.forget(name)
+            self._choose_probed()
             self._ledger.forget_pace(name)
             self._leaving.pop(name).set_result(None)
 
@@ -201,14 +215,14 @@ class EngineLoop:
         started = time.monotonic()
         lanes = image_lanes(batch.lanes)
         steps = [LaneStep(slot_of(lane), lane.request, lane.step) for lane in lanes]
-        previews = self.banks[batch.model].advance(steps, batch.pad_to)
+        with self.pulse.working(batch.model, Work.FORWARD):
+            previews = self.banks[batch.model].advance(steps, batch.pad_to)
         self._account(batch, time.monotonic() - started)
         for lane, preview in zip(lanes, previews, strict=True):
             if lane.request.report:
                 lane.notify(StepDone(lane.index, lane.step + 1, lane.steps, preview))
 
     def _account(self, batch: StepBatch, duration_s: float) -> None:
-        self.last_step_at = time.monotonic()
         if batch.lanes[0].background:  # then all are
             return
         self.steps += 1

@@ -9,11 +9,11 @@ Deterministic forwards cannot have fewer rows: where theirs has no room, such im
 import logging
 import time
 from collections.abc import Mapping
-from functools import partial
 
 from ..errors import DeterminismRefused, ServiceError
 from .failures import attempted
 from .lanes import LaneBank
+from .pulse import Pulse, Work
 from .scheduler import Lane, Scheduler, StepBatch
 from .warm_up import forward_zeros
 
@@ -25,8 +25,9 @@ DETERMINISM_AGAIN_S = 60.0  # after it had no room; until then nobody's time is 
 class Shortage:
     """On the engine's thread only."""
 
-    def __init__(self, banks: Mapping[str, LaneBank], scheduler: Scheduler):
+    def __init__(self, banks: Mapping[str, LaneBank], pulse: Pulse, scheduler: Scheduler):
         self._banks = banks
+        self._pulse = pulse
         self._scheduler = scheduler
         self._no_determinism_until: dict[str, float] = {}  # by model
 
@@ -69,7 +70,10 @@ class Shortage:
         logger.error("%s: now at most %d network rows a forward", model, limit.rows)
 
     def _has_room(self, model: str, rows: int) -> bool:
-        forward = partial(forward_zeros, self._banks[model].model, rows)
+        def forward() -> None:
+            with self._pulse.working(model, Work.FORWARD):
+                forward_zeros(self._banks[model].model, rows)
+
         return attempted(f"a forward of {rows} rows of {model}, to try", forward) is None
 
     def _no_determinism(self, model: str) -> DeterminismRefused:

@@ -14,5 +14,7 @@ class EngineStats:
     seconds_per_row: float
     steps: int
     network_evaluations: int
-    last_step_at: float | None  # time.monotonic()
+    last_progress_at: float | None  # time.monotonic(): a forward or a decoding came through
+    overdue_at: float | None  # when what is in flight takes too long; None where nothing is
+    probe_patience_s: float  # what may well be waited for a probe; 0 where nobody knows
     draining: bool

@@ -73,7 +73,7 @@ def test_background_images_take_no_room_and_count_for_nothing(engine, request_fo
     engine.crank(2)
     stats = engine.stats()
     assert (stats.queued_rows, stats.lanes, stats.waiting, stats.steps) == (0, 0, 0, 0)
-    assert stats.last_step_at is not None, "they, too, show that the engine works"
+    assert stats.last_progress_at is not None, "they, too, show that the engine works"
     assert engine.drain(timeout_s=0), "a drain does not wait for them"
 
 
