@@ -20,6 +20,8 @@ class RowLimit:
 
     def fail(self, rows: int) -> None:
         """A forward of so many rows had no room. Half of them may have; a guided lane must fit."""
+        if rows > self.wider:
+            return  # so many are not tried anyway, and of fewer it says nothing
         self.rows = min(self.rows, max(2, rows // 2))
         self._full_steps = 0
         self._patience = min(MAX_PATIENCE, 2 * self._patience)

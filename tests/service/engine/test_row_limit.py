@@ -16,10 +16,12 @@ def test_half_the_rows_that_had_no_room_are_the_limit() -> None:
 
 
 def test_rows_that_failed_above_the_limit_leave_it_as_it_is() -> None:
-    limit = RowLimit(4)
+    limit = RowLimit(8)
+    limit.fail(4)
     for _ in range(3):
         limit.fail(8)
-    assert limit.rows == 4
+    assert limit.rows == 2
+    assert full_steps_until_tried(limit) == 2 * FIRST_PATIENCE, "nor is it tried later for that"
 
 
 def test_the_limit_stops_at_one_guided_lane() -> None:
