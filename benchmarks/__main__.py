@@ -7,7 +7,7 @@ import sys
 BENCHMARKS = {
     "serving": "throughput, overhead, head-of-line blocking, bfloat16, start-up",
     "search": "searched solvers against the paper's search, classical and published ones",
-    "models": "the bundled models beside each other, and a network of full size",
+    "models": "the bundled models beside each other; a network and checkpoints of full size",
     "proxy": "the FID proxy: its cost, and its ranks beside those of the offline distance",
     "reproduce": "the published distances again, from published weights",
 }

@@ -16,6 +16,7 @@ from typing import IO
 
 from . import environment
 
+PROC = Path("/proc")
 POLL_S = 0.02
 STOP_S = 15.0
 LOG_TAIL = 3000  # characters of a dead child's output that its error repeats
@@ -56,6 +57,15 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A command that has done what it was to do."""
+
+    output: str  # its end
+    seconds: float
+    peak_bytes: int
+
+
 @contextmanager
 def running(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Iterator[Child]:
     """Run a command in its own process group; the whole group is gone at the end."""
@@ -73,6 +83,27 @@ def running(command: Sequence[str], variables: Mapping[str, str] | None = None) 
             yield Child(process, log)
         finally:
             stop(process)
+
+
+def run_to_end(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, timeout_s: float = 600.0
+) -> Ended:
+    """Raises BenchmarkError, with its last words, where it fails or takes too long."""
+    started, peak = time.perf_counter(), 0
+    with running(command, variables) as child:
+        while child.process.poll() is None:
+            if time.perf_counter() - started > timeout_s:
+                raise BenchmarkError(
+                    f"{' '.join(command)} took more than {timeout_s:g} s:\n{child.log_tail()}"
+                )
+            peak = max(peak, peak_bytes(child.pid))
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(POLL_S)
+        ended = Ended(child.log_tail(), time.perf_counter() - started, peak)
+        status = child.process.returncode
+    if status != 0:
+        raise BenchmarkError(f"{' '.join(command)} ended with status {status}:\n{ended.output}")
+    return ended
 
 
 @contextmanager
@@ -125,15 +156,45 @@ def free_port() -> int:
 
 def resident_bytes(pid: int) -> int:
     """Physical memory of a process, its children not counted. Raises BenchmarkError."""
-    status = Path(f"/proc/{pid}/status")
-    if status.is_file():
-        for line in status.read_text("utf-8").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
+    known = _status_bytes(pid, "VmRSS:")
+    if known is not None:
+        return known
     shown = subprocess.run(("ps", "-o", "rss=", "-p", str(pid)), capture_output=True, text=True)
     if shown.returncode != 0:
         raise BenchmarkError(f"process {pid} is gone")
     return int(shown.stdout) * 1024
+
+
+def peak_bytes(pid: int) -> int:
+    """The most that it was so far, mapped files included; where nobody keeps that, what it is now.
+
+    0 for a process that has ended. What the kernel tells of ended children is no use: there the
+    memory of whoever started them counts, too.
+    """
+    known = _status_bytes(pid, "VmHWM:")
+    if known is None and not PROC.is_dir():
+        with suppress(BenchmarkError):
+            return resident_bytes(pid)
+    return known or 0
+
+
+def pids_of(argument: str) -> list[int]:
+    """The processes that were started with it; none where the system does not show them."""
+    found = []
+    for path in PROC.glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # ended meanwhile
+            if argument.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def _status_bytes(pid: int, field: str) -> int | None:
+    """A line of the kernel's account of a process; None where there is none."""
+    with suppress(OSError):
+        for line in (PROC / str(pid) / "status").read_text("utf-8").splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def _variables(given: Mapping[str, str]) -> dict[str, str]:

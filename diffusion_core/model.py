@@ -17,7 +17,7 @@ from .decoder import NOT_FOR_DECODING, Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
 from .memory import available_memory, forget_allocations, in_words, is_out_of_memory
 from .networks.blank import blank
-from .networks.packed import pack_linear_layers
+from .networks.packed import can_pack, pack_linear_layers
 from .tensors import load_tensors, num_elements
 
 CARD_FILE = "card.json"
@@ -91,7 +91,14 @@ def load_model(
     Raises ModelInvalid where a file is missing, damaged or does not fit the card, ModelTooLarge
     where the device has no room for it.
     """
-    _check_room(folder, device, dtype)
+    check_room(folder, device, dtype)
+    return load_checked_model(folder, device, dtype)
+
+
+def load_checked_model(
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype
+) -> LoadedModel:
+    """`load_model` after `check_room`, for which whoever shares the device has a better moment."""
     try:
         return _load(folder, device, dtype)
     except Exception as error:  # torch has no one kind for it; any other goes on
@@ -114,11 +121,22 @@ def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Load
             f"{path}: damaged: its sha256 is {folder.weights_digest}, not {card.weights_sha256}"
         )
     network.load_state_dict(weights, assign=True)
-    network = network.to(device, dtype).eval().requires_grad_(False)
-    pack_linear_layers(network)
+    del weights
+    settle(network.eval().requires_grad_(False), device, dtype)
     vae = None if card.vae is None else folder.path / card.vae
     decoder = load_decoder(card.decoder, vae, device, dtype)
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
+
+
+def settle(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a network from its mapped file to where it computes, one tensor after the other."""
+    if not can_pack(device, dtype):
+        network.to(device, dtype)
+        return
+    pack_linear_layers(network, dtype)
+    for parameter in network.parameters():
+        # A copy in any case: a single tensor that is left in the file would keep all of it mapped.
+        parameter.data = parameter.data.to(dtype, copy=True)
 
 
 def _num_elements(path: Path, without: Collection[str] = ()) -> int:
@@ -128,12 +146,20 @@ def _num_elements(path: Path, without: Collection[str] = ()) -> int:
         return path.stat().st_size // torch.float32.itemsize if path.exists() else 0
 
 
-def _check_room(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:
+def check_room(
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype, left_free: int = 0
+) -> None:
+    """Raises ModelTooLarge where the device has no room for it.
+
+    left_free  bytes that must be there afterwards, for what others do from time to time
+    """
     free = available_memory(device)
     needed = folder.num_bytes(dtype)
-    if free is not None and needed > free:
+    if free is not None and needed + left_free > free:
+        others = f", and what runs there {in_words(left_free)}" if left_free else ""
         raise ModelTooLarge(
-            f"{folder.card.name} needs {in_words(needed)} on {device}, {in_words(free)} are free"
+            f"{folder.card.name} needs {in_words(needed)} on {device}{others}, "
+            f"{in_words(free)} are free"
         )
 
 

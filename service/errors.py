@@ -15,6 +15,7 @@ ServiceError
 ├── DeterminismRefused  the rows of a deterministic forward are more than memory has room for
 ├── EngineFault         a step failed for a reason that nobody foresaw
 ├── NotReady            nothing came through lately, not even a probe forward
+├── DeviceBroken        the device is lost to this process: a new one is needed
 ├── Draining            the server is stopping
 ├── NotResident         the model is at hand, but not loaded
 ├── SettingInvalid      never public: a setting that cannot be used ends the start
@@ -99,6 +100,10 @@ class NotReady(ServiceError):
     """No forward and no decoding came through lately, nor did a probe forward."""
 
 
+class DeviceBroken(ServiceError):
+    """The device answers this process with errors alone; a new one can use it again."""
+
+
 class Draining(ServiceError):
     """The server is stopping and takes no new requests."""
 
@@ -131,6 +136,7 @@ STATUSES: dict[type[Exception], int] = {
     DeterminismRefused: 507,
     EngineFault: 500,
     NotReady: 503,
+    DeviceBroken: 503,
     Draining: 503,
     NotResident: 409,
     Cancelled: 499,  # by custom; no answer is sent

@@ -7,7 +7,9 @@ resident   its weights are on the device and its lanes in the engine
 import gc
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 
 import torch
 
@@ -16,19 +18,27 @@ from diffusion_core.card import ModelCard
 from diffusion_core.errors import ModelExists, ModelInvalid, ModelTooLarge
 from diffusion_core.host import give_back_freed_memory, threads_left_to_another
 from diffusion_core.memory import is_out_of_memory
-from diffusion_core.model import LoadedModel, ModelFolder, get_model, load_model
+from diffusion_core.model import (
+    LoadedModel,
+    ModelFolder,
+    check_room,
+    get_model,
+    load_checked_model,
+)
 from diffusion_core.quality import Judge, load_judge
 from solver_store.errors import NameMismatch, RecordError
 from solver_store.shipped import import_shipped
 from solver_store.store import SolverStore
 
 from .engine.engine import Engine
-from .errors import NotResident
+from .errors import Draining, NotResident
 from .fid_proxy.proxy import FidProxy
 from .metrics import Metrics
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
+
+STOPPING_CHECK_S = 0.2  # how often whoever waits for a change looks whether the server stops
 
 
 class Residency:
@@ -61,7 +71,6 @@ class Residency:
         refusals: list[ModelInvalid | ModelTooLarge] = []
         for folder in folders:
             try:
-                give_back_free_memory()  # of the one before
                 self._bring(folder)
             except (ModelInvalid, ModelTooLarge) as error:
                 if self._settings.models:
@@ -90,19 +99,21 @@ class Residency:
     def load(self, name: str) -> None:
         """Make a model resident, unless it is; the others' images go on meanwhile.
 
-        Raises ModelNotFound, ModelInvalid, ModelTooLarge, and ModelExists where the folder of this
-        name holds another model by now.
+        Raises ModelNotFound, ModelInvalid, ModelTooLarge, ModelExists where the folder of this name
+        holds another model by now, and Draining where the server stops before it is done.
         """
-        with self._changing:
-            if name in self.resident:
-                folder = self.at_hand().get(name)
-                if folder is not None and _is_another(folder, self.resident[name]):
-                    raise ModelExists(f"a former model {name!r} is still loaded: unload it first")
-                return
-            folder = self.folder(name)
-            give_back_memory()
-            with threads_left_to_another():
-                self._bring(folder)
+        self._change(lambda: self._load(name))
+
+    def _load(self, name: str) -> None:
+        if name in self.resident:
+            folder = self.at_hand().get(name)
+            if folder is not None and _is_another(folder, self.resident[name]):
+                raise ModelExists(f"a former model {name!r} is still loaded: unload it first")
+            return
+        folder = self.folder(name)
+        give_back_memory()
+        with threads_left_to_another():
+            self._bring(folder)
 
     def _bring(self, folder: ModelFolder) -> None:
         """Onto the device, and into the engine; neither resident nor judged where that fails.
@@ -110,7 +121,9 @@ class Residency:
         Raises ModelInvalid, ModelTooLarge.
         """
         name = folder.card.name
-        model = load_model(folder, self._device, self.dtype)
+        # Between two steps: during one, what it takes would count twice.
+        self._engine.between_steps(lambda: self._check_room(folder))
+        model = load_checked_model(folder, self._device, self.dtype)
         judge = self._judge(folder)
         self._import_solvers(folder, model)
         self._metrics.add_model(name)
@@ -120,6 +133,11 @@ class Residency:
             self._fid_proxy.watch(model, judge)
         self.resident = {**self.resident, name: model}
         logger.info("loaded %s on %s", name, self._device)
+
+    def _check_room(self, folder: ModelFolder) -> None:
+        """Also for what the resident models take while they step. Raises ModelTooLarge."""
+        give_back_free_memory()
+        check_room(folder, self._device, self.dtype, left_free=self._engine.working_memory)
 
     def _judge(self, folder: ModelFolder) -> Judge | None:
         """Of its pictures, where one ships with it; serving needs none."""
@@ -143,17 +161,50 @@ class Residency:
     def unload(self, name: str) -> None:
         """Take no more requests for it, finish those under way, and let its memory go.
 
-        Raises ModelNotFound where there is no such model at all.
+        Raises ModelNotFound where there is no such model at all, and Draining.
         """
-        with self._changing:
-            if name not in self.resident:
-                self.folder(name)
-                return
-            self.resident = {key: kept for key, kept in self.resident.items() if key != name}
-            self._fid_proxy.forget(name)
-            self._engine.unload(name)
-            give_back_memory()
-            logger.info("unloaded %s", name)
+        self._change(lambda: self._unload(name))
+
+    def _unload(self, name: str) -> None:
+        if name not in self.resident:
+            self.folder(name)
+            return
+        self.resident = {key: kept for key, kept in self.resident.items() if key != name}
+        self._fid_proxy.forget(name)
+        self._engine.unload(name)
+        give_back_memory()
+        logger.info("unloaded %s", name)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a model is just coming or going."""
+        return self._changing.locked()
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Make a change on a thread of its own, which nobody has to wait for when the server stops.
+
+        Raises what it raises, and Draining.
+        """
+        outcome: Future[None] = Future()
+
+        def make() -> None:
+            try:
+                with self._changing:
+                    self._refuse_while_stopping()
+                    change()
+            except BaseException as error:  # not ours to judge: whoever waits gets it
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(None)
+
+        threading.Thread(target=make, name="residency", daemon=True).start()
+        while not wait_for([outcome], timeout=STOPPING_CHECK_S).done:
+            self._refuse_while_stopping()
+        outcome.result()
+
+    def _refuse_while_stopping(self) -> None:
+        if self._engine.stats().draining:
+            raise Draining("the server is stopping")
 
     def folder(self, name: str) -> ModelFolder:
         """Raises ModelNotFound, naming those at hand."""

@@ -6,12 +6,14 @@ answered with 503 -> the parts close -> exit 0. The searches' processes end mean
 
 import logging
 import math
+import os
 import signal
 import socket
 import sys
 import threading
-from contextlib import nullcontext
-from types import FrameType
+from contextlib import ExitStack, nullcontext
+from functools import partial
+from types import FrameType, TracebackType
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +24,7 @@ from .app import create_app
 from .assembly import Services, open_services
 from .errors import SettingInvalid
 from .log import set_up
+from .residency import Residency
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,8 @@ def serve(settings: Settings) -> None:
     set_up(settings.log_level, settings.log_format)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, _exit)
-    with bind(settings) as listener, open_services(settings) as services:
+    with ExitStack() as ending, bind(settings) as listener, open_services(settings) as services:
+        ending.push(partial(_leave, services.residency))
         app = create_app(settings, lambda _: nullcontext(services))
         config = uvicorn_config(app, settings)
         DrainingServer(config, services).run(sockets=[listener])
@@ -101,6 +105,22 @@ class DrainingServer(uvicorn.Server):
         if not self._engine.drain(self._drain_s):
             logger.warning("images unfinished after %g s are given up", self._drain_s)
             self._engine.stop()
+
+
+def _leave(
+    residency: Residency,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    """The last of all, once the parts are closed: end here where a model is still being loaded.
+
+    Its thread cannot be told to stop, and at Python's own end one that computes aborts the process.
+    """
+    if residency.is_changing and kind in (None, SystemExit):
+        logger.warning("a model that was being loaded is given up")
+        logging.shutdown()
+        os._exit(0)
 
 
 def _exit(signal_number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`./run bench models`: what the paper claims, on the three bundled models; and the largest one."""
+"""`./run bench models`: what the paper claims, on the bundled models; and the published sizes."""
 
 from .command import main
 

@@ -1,24 +1,31 @@
-"""`./run bench models siblings | transfer | vp | full-size | throughput`."""
+"""`./run bench models siblings | transfer | vp | full-size | throughput | published`."""
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from diffusion_core.errors import DiffusionError
 from diffusion_core.families import get_family
 from diffusion_core.folders import BUNDLED_MODELS, DEFAULT_HOME
 from diffusion_core.host import keep_freed_memory
-from diffusion_core.model import ModelFolder, find_models, get_model, load_model
-from search_jobs.evaluate import Contender, Subject
+from diffusion_core.model import find_models, get_model, load_model
+from diffusion_core.quality import NUM_GROUPS
+from search_jobs.errors import SearchError
+from search_jobs.evaluate import Subject
+from search_jobs.settings import read_worker_settings
+from solver_store.errors import StoreError
 from solver_store.published import published_tables
-from solver_store.records import Target
-from solver_store.shipped import SHIPPED_SOLVERS, ShippedSolver
 
+from ..processes import BenchmarkError
 from ..results import RESULTS, Result
-from .comparison import Home, compare
+from .comparison import compare
 from .full_size import full_size
+from .published import FAMILIES, published
+from .searched import Searched, check_transfer, find_searched
 from .throughput import Plan, throughput
 from .transfer import transfer
 from .vp_reading import compare_readings
@@ -26,97 +33,148 @@ from .vp_reading import compare_readings
 FLOW_MODELS = ("glyphs", "glyphs-dcn")
 VP_MODEL = "glyphs-ddpm"
 CACHE = DEFAULT_HOME / "bench-models"
+FAILURES = (BenchmarkError, DiffusionError, SearchError, StoreError, OSError)
+
+Results = Iterator[Result]  # each as soon as it is there
 
 
 def main(arguments: list[str]) -> int:
+    """Returns 1 where something cannot be measured; what was measured before is kept."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     console = Console()
-    for result in PLANS[options.plan](options):
-        result.show(console)
-        result.write(options.out)
+    plan: Callable[[argparse.Namespace], Results] = options.plan
+    try:
+        for result in plan(options):
+            result.show(console)
+            result.write(options.out)
+    except FAILURES as error:
+        print(f"models: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _siblings(options: argparse.Namespace) -> list[Result]:
-    results = []
-    for name in options.models:
-        for steps in options.steps:
-            home = _home(name, steps)
-            plan = home.subject.plan(options.samples)
-            results.append(compare(home, steps, plan, CACHE, options.every))
-    return results
+def _siblings(options: argparse.Namespace) -> Results:
+    for model in find_searched(options.models, options.steps, read_worker_settings()):
+        yield from _at_home(model, options)
 
 
-def _transfer(options: argparse.Namespace) -> list[Result]:
-    results = []
+def _at_home(model: Searched, options: argparse.Namespace) -> Results:
+    subject = model.load()
+    plan = subject.plan(options.samples)
     for steps in options.steps:
-        homes = [_home(name, steps) for name in FLOW_MODELS]
-        results.append(transfer(homes, steps, homes[0].subject.plan(options.samples), CACHE))
-    return results
+        yield compare(model.home(subject, steps), steps, plan, CACHE, options.every)
 
 
-def _home(name: str, steps: int) -> Home:
-    folder, subject = _load(name)
-    shipped = (ShippedSolver.read(file) for file in (folder.path / SHIPPED_SOLVERS).glob("*.json"))
-    target = Target(name, subject.problem.guidance_scale)
-    [table] = [s.table for s in shipped if s.target == target and s.table.nfe == steps]
-    return Home(subject, folder.card.default_solver, Contender(target.solver_name(steps), table))
+def _transfer(options: argparse.Namespace) -> Results:
+    models = find_searched(options.models, options.steps, read_worker_settings())
+    check_transfer(models, options.steps)
+    subjects = [model.load() for model in models]
+    for steps in options.steps:
+        pairs = zip(models, subjects, strict=True)
+        homes = [model.home(subject, steps) for model, subject in pairs]
+        name = "" if tuple(options.models) == FLOW_MODELS else "-".join(options.models) + "-"
+        yield transfer(homes, steps, options.samples, CACHE, f"models-transfer-{name}{steps}")
 
 
-def _readings(options: argparse.Namespace) -> list[Result]:
-    _, subject = _load(VP_MODEL)
+def _readings(options: argparse.Namespace) -> Results:
+    folder = get_model(find_models(BUNDLED_MODELS), VP_MODEL)
+    model = load_model(folder, _device())
+    subject = Subject.of_model(model, folder, folder.card.default_guidance_scale)
     family = [entry for entry in published_tables() if entry.table.schedule == "vp"]
-    return [compare_readings(subject, family, subject.plan(options.samples), CACHE)]
+    yield compare_readings(subject, family, subject.plan(options.samples), CACHE)
 
 
-def _full_size(options: argparse.Namespace) -> list[Result]:
-    return [full_size(repeats=3)]
+def _full_size(options: argparse.Namespace) -> Results:
+    yield full_size(repeats=3)
 
 
-def _throughput(_: argparse.Namespace) -> list[Result]:
-    on_gpu = torch.cuda.is_available()
-    # On two cores an image takes the better part of a minute.
-    plan = Plan((1, 4, 16, 64, 256), (5, 10, 20), 3) if on_gpu else Plan((1, 4), (10,), 1)
-    device = torch.device("cuda" if on_gpu else "cpu")
-    return [throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16)]
+def _throughput(options: argparse.Namespace) -> Results:
+    device = _device()
+    # Without a GPU an image takes the better part of a minute.
+    usual = Plan((1, 4, 16, 64, 256), (5, 10, 20), 3) if _has_gpu() else Plan((1, 4), (10,), 1)
+    plan = Plan(options.batches or usual.batches, options.steps or usual.steps, usual.repeats)
+    yield from throughput(get_family("dit-xl-2-256"), plan, device, torch.bfloat16)
 
 
-def _load(name: str) -> tuple[ModelFolder, Subject]:
-    folder = get_model(find_models(BUNDLED_MODELS), name)
-    model = load_model(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return folder, Subject.of_model(model, folder, folder.card.default_guidance_scale)
+def _published(options: argparse.Namespace) -> Results:
+    yield from published([get_family(name) for name in options.families], options.work)
 
 
-PLANS: dict[str, Callable[[argparse.Namespace], list[Result]]] = {
-    "siblings": _siblings,
-    "transfer": _transfer,
-    "vp": _readings,
-    "full-size": _full_size,
-    "throughput": _throughput,
-}
+def _has_gpu() -> bool:
+    return torch.cuda.is_available()
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if _has_gpu() else "cpu")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench models", description=__doc__)
-    parser.add_argument("plan", choices=PLANS)
-    parser.add_argument("--steps", type=_integers, default=[6, 10], metavar="N,…")
-    parser.add_argument(
-        "--models",
-        nargs="+",
-        choices=(*FLOW_MODELS, VP_MODEL),
-        default=[*FLOW_MODELS, VP_MODEL],
-        help="of `siblings` (all)",
-    )
-    parser.add_argument(
+    plans = parser.add_subparsers(required=True, metavar="PLAN")
+
+    def add(
+        name: str, plan: Callable[[argparse.Namespace], Results], what: str
+    ) -> argparse.ArgumentParser:
+        """Every plan has the options that it minds, and refuses the others'."""
+        added = plans.add_parser(name, help=what, description=what)
+        added.add_argument(
+            "--out", type=Path, default=RESULTS, metavar="FOLDER", help="where results go"
+        )
+        added.set_defaults(plan=plan)
+        return added
+
+    siblings = add("siblings", _siblings, "searched tables beside all others, at home")
+    _add_models(siblings, (*FLOW_MODELS, VP_MODEL))
+    siblings.add_argument(
         "--every",
         action="store_true",
-        help="in `siblings`: every classical solver, not the best ones alone; take fewer samples",
+        help="every classical solver, not the best ones alone; take fewer samples",
     )
-    parser.add_argument("--samples", type=int, default=720, help="of each table (720)")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    moved = add("transfer", _transfer, "searched tables on each other's networks, of one schedule")
+    _add_models(moved, FLOW_MODELS)
+    readings = add("vp", _readings, f"two readings of the published VP tables, on {VP_MODEL}")
+    for samples in (siblings, moved, readings):
+        samples.add_argument(
+            "--samples", type=_samples, default=720, metavar="N", help="of each table (720)"
+        )
+    add("full-size", _full_size, "DiT-XL/2 with random weights: seconds and memory of an image")
+    rates = add("throughput", _throughput, "DiT-XL/2 beside diffusers' DiTPipeline")
+    rates.add_argument("--steps", type=_counts, metavar="N,…", help="(10; on a GPU 5,10,20)")
+    rates.add_argument(
+        "--batches", type=_counts, metavar="N,…", help="images (1,4; on a GPU 1,4,16,64,256)"
+    )
+    users = add(
+        "published", _published, "XL checkpoints of random numbers: added, served, searched on"
+    )
+    users.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    users.add_argument(
+        "--work", type=Path, metavar="FOLDER", help="where 9 GB find room, for a while (/tmp)"
+    )
     return parser
 
 
-def _integers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+def _add_models(parser: argparse.ArgumentParser, usual: tuple[str, ...]) -> None:
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=list(usual),
+        metavar="NAME",
+        help=f"any that `./run models list` shows ({' '.join(usual)})",
+    )
+    parser.add_argument("--steps", type=_counts, default=[6, 10], metavar="N,…", help="(6,10)")
+
+
+def _counts(text: str) -> list[int]:
+    return [_at_least(1, part) for part in text.split(",")]
+
+
+def _samples(text: str) -> int:
+    return _at_least(2 * NUM_GROUPS, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    number = int(text)
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more, got {number}")
+    return number

@@ -77,7 +77,7 @@ def compare(
     found = measured(home, [home.searched, *rivals], plan, cache)
     own = found[home.searched.name]
     figures: dict[str, float] = {}
-    for metric in METRICS:
+    for metric in (m for m in METRICS if m in own.estimates):  # some models have no judge
         best = best_of([found[rival.name] for rival in rivals], metric)
         figures[f"searched {metric.value}"] = own.estimates[metric].value
         figures[f"best other {metric.value}"] = best.estimates[metric].value

@@ -2,17 +2,17 @@
 
 Both have networks of the same sizes with random weights, the same autoencoder, steps, guidance and
 batch; they take turns. The floor is what the processor needs for the multiplications alone, at the
-rate that it shows for matrices of the network's own shapes.
+best rate that it shows for matrices of the network's own shapes. Who runs out of memory, as
+diffusers may that decodes a whole batch at once, has no figure in that cell.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler
+from diffusers import DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from diffusion_core.card import DiTArchitecture
@@ -23,11 +23,12 @@ from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, compile_program, sample
 
 from ..results import Result
-from .random_weights import random_network, randomise
+from .matrix_rate import matrix_rate
+from .random_weights import SD_CHANNELS, random_autoencoder, random_network, randomise
+from .timing import timed_in_memory
 
 SCALE = 1.5
 SOLVER = "dpmpp-2m"
-SD_CHANNELS = (128, 256, 512, 512)  # of Stable Diffusion's autoencoder
 TFLOP_PER_IMAGE_STEP, TFLOP_TO_DECODE = 2 * 0.2372, 0.62  # DiT-XL/2 at 256 pixels, a guided pair
 
 
@@ -37,51 +38,83 @@ class Plan:
     steps: Sequence[int]
     repeats: int  # of each, after one that warms up; the best counts
 
+    @property
+    def max_rows(self) -> int:
+        """Network rows of its largest forward: a guided image takes two."""
+        return 2 * max(self.batches)
+
 
 Draw = Callable[[int, int], object]  # batch, steps
 
 
-def throughput(family: Family, plan: Plan, device: torch.device, dtype: torch.dtype) -> Result:
+def throughput(
+    family: Family, plan: Plan, device: torch.device, dtype: torch.dtype
+) -> Iterator[Result]:
+    """All that is known after each cell: the last one is all of it."""
     vae = random_autoencoder(SD_CHANNELS, device, dtype)
     contenders: dict[str, Draw] = {
         "ours": our_sampler(family, vae, device, dtype),
         "diffusers": their_pipeline(family, vae, device, dtype),
     }
-    rate = matrix_rate(family, device, dtype)
+    rate = matrix_rate(family, plan.max_rows, device, dtype)
     figures = {"matrix_tflop_per_s": rate}
+    notes: list[str] = []
     for steps in plan.steps:
         floor = rate / (steps * TFLOP_PER_IMAGE_STEP + TFLOP_TO_DECODE)
         for batch in plan.batches:
             seconds = fastest(contenders, batch, steps, plan.repeats, device)
             cell = f"batch {batch}, {steps} steps"
-            figures |= {f"{cell}: {name}, images/s": batch / s for name, s in seconds.items()}
-            figures[f"{cell}: ours over diffusers"] = seconds["diffusers"] / seconds["ours"]
-            figures[f"{cell}: ours over the floor"] = batch / seconds["ours"] / floor
+            figures |= _figures(cell, {name: batch / s for name, s in seconds.items()}, floor)
+            notes += [f"{cell}: {n} ran out of memory" for n in contenders if n not in seconds]
+            yield _result(family, plan, device, dtype, dict(figures), tuple(notes))
+
+
+def _figures(cell: str, rates: Mapping[str, float], floor: float) -> dict[str, float]:
+    """rates: images per second of those that had memory enough."""
+    figures = {f"{cell}: {name}, images/s": rate for name, rate in rates.items()}
+    if "ours" in rates:
+        if "diffusers" in rates:
+            figures[f"{cell}: ours over diffusers"] = rates["ours"] / rates["diffusers"]
+        figures[f"{cell}: ours over the floor"] = rates["ours"] / floor
+    return figures
+
+
+def _result(
+    family: Family,
+    plan: Plan,
+    device: torch.device,
+    dtype: torch.dtype,
+    figures: Mapping[str, float],
+    notes: Sequence[str],
+) -> Result:
     return Result(
         name=f"models-throughput-{device.type}",
         about="Guided images of random weights, from noise to 8-bit pixels; our sampler and "
         "diffusers' DiTPipeline take turns, the best of the repeats counts. The floor: images per "
-        "second if all multiplications ran at the rate of plain matrices.",
+        "second if all multiplications ran at the best rate that was seen of plain matrices.",
         parameters={
             "family": family.name,
             "dtype": str(dtype).removeprefix("torch."),
             "guidance_scale": SCALE,
-            "repeats": plan.repeats,
+            **asdict(plan),
         },
         figures=figures,
         samples={},
+        notes=notes,
     )
 
 
 def fastest(
-    contenders: dict[str, Draw], batch: int, steps: int, repeats: int, device: torch.device
+    contenders: Mapping[str, Draw], batch: int, steps: int, repeats: int, device: torch.device
 ) -> dict[str, float]:
-    """Seconds of each one's best repeat."""
+    """Seconds of each one's best repeat; nothing of those whose memory runs out."""
     seconds = dict.fromkeys(contenders, float("inf"))
     for repeat in range(repeats + 1):
-        for name, draw in contenders.items():
-            taken = _timed(partial(draw, batch, steps), device)
-            if repeat > 0:
+        for name in tuple(seconds):
+            taken = timed_in_memory(partial(contenders[name], batch, steps), device)
+            if taken is None:
+                del seconds[name]
+            elif repeat > 0:
                 seconds[name] = min(seconds[name], taken)
     return seconds
 
@@ -126,33 +159,3 @@ def their_pipeline(family: Family, vae: Any, device: torch.device, dtype: torch.
         return pipeline(labels, SCALE, num_inference_steps=steps, output_type="np")
 
     return draw
-
-
-def random_autoencoder(channels: Sequence[int], device: torch.device, dtype: torch.dtype) -> Any:
-    """Stable Diffusion's, of these widths."""
-    vae: Any = AutoencoderKL(
-        block_out_channels=tuple(channels),
-        down_block_types=("DownEncoderBlock2D",) * len(channels),
-        up_block_types=("UpDecoderBlock2D",) * len(channels),
-        layers_per_block=2,
-        latent_channels=4,
-    )
-    return vae.to(device, dtype, memory_format=torch.channels_last).eval().requires_grad_(False)
-
-
-def matrix_rate(family: Family, device: torch.device, dtype: torch.dtype) -> float:
-    """TFLOP/s of a block's widest layer for 16 rows of tokens, the best of several tries."""
-    sizes = family.architecture
-    tokens = 16 * (sizes.input_size // sizes.patch_size) ** 2
-    x = torch.randn(tokens, sizes.hidden_size, device=device).to(dtype)
-    weight = torch.randn(sizes.hidden_size, 4 * sizes.hidden_size, device=device).to(dtype)
-    seconds = min(_timed(partial(torch.matmul, x, weight), device) for _ in range(20))
-    return 2 * x.numel() * weight.shape[1] / seconds / 1e12
-
-
-def _timed(work: Callable[[], object], device: torch.device) -> float:
-    started = perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return perf_counter() - started

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_jobs.evaluate import EvaluationPlan, Measurement, Metric
+from search_jobs.evaluate import Measurement, Metric
 
 from ..results import Result
 from .comparison import Home, best_of, measured, others, shown
@@ -17,15 +17,16 @@ ABOUT = (
 METRICS = (Metric.ENDPOINT_RMSE, Metric.FRECHET_DISTANCE)
 
 
-def transfer(homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Path) -> Result:
+def transfer(homes: Sequence[Home], steps: int, num_samples: int, cache: Path, name: str) -> Result:
     """Every table on every network, with the best other beside them."""
     figures: dict[str, float] = {}
     samples = {}
     for home in homes:
+        plan = home.subject.plan(num_samples)
         rivals = others(home, steps, plan, cache)
         found = measured(home, [*(h.searched for h in homes), *rivals], plan, cache)
         own = found[home.searched.name]
-        for metric in METRICS:
+        for metric in (m for m in METRICS if m in own.estimates):
             for guest in (h for h in homes if h is not home):
                 label = f"{guest.subject.name} on {home.subject.name}"
                 figures |= _loss(label, metric, found[guest.searched.name], own)
@@ -33,11 +34,11 @@ def transfer(homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Pat
             figures |= _loss(f"best other on {home.subject.name}", metric, best, own)
         samples[home.subject.name] = shown(found)
     return Result(
-        name=f"models-transfer-{steps}",
+        name=name,
         about=ABOUT,
         parameters={
             "steps": steps,
-            "samples": plan.num_samples,
+            "samples": num_samples,
             "guidance": {home.subject.name: home.subject.problem.guidance_scale for home in homes},
         },
         figures=figures,
@@ -46,6 +47,11 @@ def transfer(homes: Sequence[Home], steps: int, plan: EvaluationPlan, cache: Pat
 
 
 def _loss(label: str, metric: Metric, away: Measurement, own: Measurement) -> dict[str, float]:
-    """How many times as large the figure is as that of the table that was searched there."""
+    """How many times as large the figure is as that of the table that was searched there.
+
+    None where the samples diverge away from home.
+    """
+    if metric not in away.estimates:
+        return {}
     ratio = away.estimates[metric].value / own.estimates[metric].value
     return {f"{label}, {metric.value} over home": ratio}

@@ -1,6 +1,7 @@
 """The model to sample: a checkpoint that is converted for it, or one that was added before."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +78,29 @@ def is_of_family(card: ModelCard, name: str) -> bool:
 
 
 def autoencoder_digest(folder: ModelFolder) -> str | None:
-    """sha256 of its weights; None for a model that draws pixels."""
+    """sha256 of its weights and its configuration; None for a model that draws pixels.
+
+    Raises OSError, BenchmarkError.
+    """
     if folder.card.vae is None:
         return None
-    return digest_of(*sorted((folder.path / folder.card.vae).glob("*.safetensors")))
+    vae = folder.path / folder.card.vae
+    weights = digest_of(*sorted(vae.glob("*.safetensors")))
+    return hashlib.sha256(f"{weights} {_configuration(vae)}".encode()).hexdigest()
+
+
+def _configuration(vae: Path) -> str:
+    """Canonical JSON: by how much latents are scaled and shifted lies here, beside the sizes.
+
+    Without what diffusers notes of itself, such as its version and where the folder was.
+    """
+    path = vae / "config.json"
+    try:
+        entries = json.loads(path.read_text("utf-8")).items()
+    except (ValueError, AttributeError) as error:
+        raise BenchmarkError(f"{path} holds no configuration: {error}") from error
+    told = {name: value for name, value in entries if not name.startswith("_")}
+    return json.dumps(told, sort_keys=True)
 
 
 def digest_of(*paths: Path) -> str:

@@ -30,7 +30,7 @@ class Recipe:
     """
 
     model: str  # sha256 of the weights
-    autoencoder: str | None  # sha256 of its files
+    autoencoder: str | None  # sha256 of its weights and configuration
     table: str  # digest of the solver
     guidance_scale: float
     guided_channels: int

@@ -1,9 +1,10 @@
 """What was published, as data: the searched tables on the three models of the paper.
 
-Source: Wang et al. 2025, "Differentiable solver search for fast diffusion sampling", arXiv
-2505.21114, and its repository MCG-NJU/NeuralSolver at commit 7188794: tools/fid_curve/ for the
-distances, configs/ for guidance and autoencoder, src/data/randn.py for the classes, of which every
-one is asked for equally often.
+Source: the tables of Wang et al. 2025, "Differentiable solver search for fast diffusion sampling",
+arXiv 2505.21114, for the distances. Its repository, MCG-NJU/NeuralSolver at commit 7188794, repeats
+some of them: SiT's in README.md, which alone has the one at 15 steps; SiT's and FlowDCN's in
+tools/fid_curve/; DiT's nowhere. From there are guidance and autoencoder (configs/) and the classes,
+of which every one is asked for equally often (src/data/randn.py).
 """
 
 from collections.abc import Mapping

@@ -82,7 +82,7 @@ def mixing_kernel(
     channel = tl.arange(0, tile_channels)[None, :]
     position_exists, channel_exists = position < num_positions, channel < group_size
     total = tl.zeros((tile_positions, tile_channels), tl.float32)
-    for k in tl.static_range(num_points):
+    for k in range(num_points):  # unrolled, it would need more registers than there are
         place = (position * num_groups + group) * num_points + k
         x = tl.load(offset + 2 * place, position_exists, 0.0).to(tl.float32) + column
         y = tl.load(offset + 2 * place + 1, position_exists, 0.0).to(tl.float32) + row

@@ -114,10 +114,10 @@ class FlowDCNBlock(nn.Module):
             self.adaLN_modulation(condition).unsqueeze(1).chunk(6, dim=-1)
         )  # each (B, 1, D)
         shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation
-        tokens = tokens + gate_attn * self.attn(
-            modulate(self.norm1(tokens), shift_attn, scale_attn)
-        )
-        return tokens + gate_mlp * self.mlp(modulate(self.norm2(tokens), shift_mlp, scale_mlp))
+        mixed = self.attn(modulate(self.norm1(tokens), shift_attn, scale_attn))
+        tokens = torch.addcmul(tokens, gate_attn, mixed)
+        mapped = self.mlp(modulate(self.norm2(tokens), shift_mlp, scale_mlp))
+        return torch.addcmul(tokens, gate_mlp, mapped)
 
 
 class MultiScaleDCN(nn.Module):

@@ -124,7 +124,8 @@ def unpatchify(patches: Tensor, patch_size: int) -> Tensor:
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    return x * (1 + scale) + shift
+    """x * (1 + scale) + shift, in one pass over x (B, T, D)."""
+    return torch.addcmul(shift, x, 1 + scale)
 
 
 def sinusoids(time: Tensor) -> Tensor:

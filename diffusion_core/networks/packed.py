@@ -24,29 +24,32 @@ OPERATORS = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_sup
 FUSED = {None: ("none", ""), "gelu": ("gelu", "tanh"), "silu": ("swish", "")}
 
 
-def pack_linear_layers(network: nn.Module) -> None:
-    """Replace every linear layer of a frozen network, where this processor has what it takes.
+def pack_linear_layers(network: nn.Module, dtype: torch.dtype) -> None:
+    """Replace every linear layer of a frozen network, where `can_pack` the type.
+
+    dtype  that they are to compute in; nothing else of the network is touched
 
     The network computes the same to within rounding, and goes on to pass gradients to its inputs.
-    It cannot be copied or moved to another device afterwards.
+    It cannot be copied or moved to another device or type afterwards.
     """
     for module in list(network.modules()):
         for name, layer in module.named_children():
-            if isinstance(layer, nn.Linear) and can_pack(layer.weight):
-                setattr(module, name, PackedLinear(layer))
+            if isinstance(layer, nn.Linear):
+                # One after the other, from memory that may be a mapped file.
+                setattr(module, name, PackedLinear(layer, dtype))
 
 
-def can_pack(weight: Tensor) -> bool:
-    """Whether there are operators for such numbers here."""
-    if weight.device.type != "cpu" or platform.machine() not in X86_64:
+def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether there are operators for such numbers there."""
+    if device.type != "cpu" or platform.machine() not in X86_64:
         return False
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's is untyped
         return False
     if not all(hasattr(torch.ops.mkldnn, operator) for operator in OPERATORS):
         return False
-    if weight.dtype == torch.bfloat16:
+    if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return weight.dtype == torch.float32
+    return dtype == torch.float32
 
 
 class PackedLinear(nn.Module):
@@ -55,11 +58,13 @@ class PackedLinear(nn.Module):
     weight: Tensor  # in oneDNN's layout: torch tells its shape and type, and nothing of its memory
     bias: nn.Parameter | None
 
-    def __init__(self, layer: nn.Linear):
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype):
         super().__init__()
         self.activation = layer.activation if isinstance(layer, ActivatedLinear) else None
-        self.register_buffer("weight", _packed(layer.weight.detach()))
-        self.register_parameter("bias", layer.bias)
+        self.register_buffer("weight", _packed(layer.weight.detach().to(dtype)))
+        self.bias = None
+        if layer.bias is not None:
+            self.bias = nn.Parameter(layer.bias.to(dtype), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""

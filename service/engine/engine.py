@@ -7,7 +7,8 @@ through its inbox.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from diffusion_core.model import LoadedModel
 
@@ -20,9 +21,11 @@ from .requests import ImageRequest
 from .spare_time import NothingToDo, SpareTimeWork
 from .stats import EngineStats
 from .submission import ImageLane, Notify, Submission, image_lanes
-from .warm_up import best_row_count, timed_forward
+from .warm_up import best_row_count, timed_forward, working_memory
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -41,6 +44,7 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._inbox = Inbox(self._thread)
         self._ledger = Ledger(queue_rows)
+        self._working_memory: dict[str, int] = {}  # bytes, by resident model
         self._loop = EngineLoop(
             self._inbox, self._ledger, observer or NoObserver(), spare_time or NothingToDo()
         )
@@ -50,12 +54,15 @@ class Engine:
         self._thread.start()
 
     def load(self, model: LoadedModel) -> None:
-        """Make a model resident, once its best row count is known.
+        """Make a model resident, once its best row count is known, and what memory that takes.
 
         Waits; the images of other models go on between the forwards of the measurement.
         Raises ModelTooLarge where a forward has no room, what else a forward raises, and Draining.
         """
         row_limit = self._max_rows or best_row_count(model, self._time_forward)
+        self._working_memory[model.card.name] = self._inbox.ask(
+            lambda: working_memory(model, row_limit)
+        )
         self._inbox.ask(lambda: self._loop.seat(model, row_limit))
         logger.info("%s: at most %d network rows a forward", model.card.name, row_limit)
 
@@ -66,6 +73,21 @@ class Engine:
         """
         left = self._inbox.ask(lambda: self._loop.dismiss(name))
         self._inbox.wait(left)
+        self._working_memory.pop(name, None)
+
+    @property
+    def working_memory(self) -> int:
+        """Bytes that a step takes while it lasts, of the resident model that takes most."""
+        return max(self._working_memory.values(), default=0)
+
+    @property
+    def device_fault(self) -> str | None:
+        """What is wrong with the device, where only a new process can use it again."""
+        return self._loop.health.fault
+
+    def between_steps(self, question: Callable[[], T]) -> T:
+        """What it answers while nothing is computed. Raises what it raises, and Draining."""
+        return self._inbox.ask(question)
 
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
         """Queue images, all of one model; the engine thread tells `notify` what becomes of them.

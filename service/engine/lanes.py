@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.decoder import to_uint8
+from diffusion_core.memory import synchronise
 from diffusion_core.model import LoadedModel
 from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, StepProgram, per_row, predict, update
@@ -96,6 +97,7 @@ class LaneBank:
             seen = per_row(data_x, x) * x + per_row(data_u, x) * u
             previews = self._previews(len(steps), wanted, seen)
         self._state.index_copy_(0, slots, state)
+        synchronise(device)  # what it took and what failed is this step's, and not the next one's
         return previews
 
     def finish(self, slots: Sequence[int]) -> list[Pixels | None]:

@@ -19,6 +19,7 @@ from diffusion_core.model import LoadedModel
 
 from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, OutOfMemory, ServiceError
 from .decoding import Decoding
+from .device_health import DeviceHealth
 from .failures import attempted
 from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
@@ -46,6 +47,7 @@ class EngineLoop:
         self._observer = observer
         self._spare_time = spare_time
         self.banks: dict[str, LaneBank] = {}
+        self.health = DeviceHealth()
         self.scheduler = Scheduler()
         self.background_lanes = 0  # that have a slot
         self.steps = 0
@@ -110,6 +112,7 @@ class EngineLoop:
                     forward_zeros(self.banks[self._probed].model, rows=1)
         except Exception:  # a failing probe is an answer, not the end of the engine
             logger.exception("the probe forward failed")
+            self.health.examine(self.banks.values())
         else:
             done.set()
 
@@ -288,6 +291,8 @@ class EngineLoop:
             else:
                 failure = lasting
                 lanes = [lane for lane in self._stepping(batch.model) if lane.deterministic]
+        else:
+            self.health.examine(self.banks.values())
         for lane in lanes:
             self._lose(lane, failure)
 

@@ -1,13 +1,20 @@
-"""How many network rows a forward should have, measured before the first request."""
+"""How many network rows a forward should have, and what it takes; before the first request."""
 
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import torch
 
 from diffusion_core.errors import ModelTooLarge
-from diffusion_core.memory import forget_allocations, is_out_of_memory
+from diffusion_core.memory import (
+    forget_allocations,
+    is_out_of_memory,
+    peak_memory,
+    synchronise,
+)
 from diffusion_core.model import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -19,11 +26,13 @@ REPEATS = 3
 LONG_S = 0.5  # after a forward so long more rows are tried only while they pay
 LAST_S = 2.0  # one so long is seen once, and no more rows are tried
 
+T = TypeVar("T")
 TimeForward = Callable[[LoadedModel, int], float]  # seconds of a forward of so many rows
 
 
 def timed_forward(model: LoadedModel, rows: int) -> float:
     """Seconds that a forward of so many rows takes."""
+    synchronise(model.device)  # what another model left to do is no part of it
     started = time.perf_counter()
     forward_zeros(model, rows)
     return time.perf_counter() - started
@@ -37,10 +46,25 @@ def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward
 
     Raises ModelTooLarge where memory runs out already at 2 rows.
     """
+    rates = _measured_rates(model, time_forward)
+    if not rates:
+        raise ModelTooLarge(
+            f"{model.card.name} fits on {model.device}, "
+            f"but a forward of {ROW_COUNTS[0]} rows does not"
+        )
+    best = max(rates.values())
+    return min(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+
+
+def _measured_rates(model: LoadedModel, time_forward: TimeForward) -> dict[int, float]:
+    """Rows a second, by rows a forward, as far as more of them may pay and have room."""
     counts = CPU_ROW_COUNTS if model.device.type == "cpu" else ROW_COUNTS
     rates: dict[int, float] = {}
+    # A model's first forward loads libraries and builds kernels, which may take longer than any.
+    if _if_room(model, counts[0], time_forward) is None:
+        return rates
     for rows in counts:
-        seconds = _seconds_if_room(model, rows, time_forward)
+        seconds = _if_room(model, rows, partial(forward_seconds, time_forward=time_forward))
         if seconds is None:
             break
         rate = rows / seconds
@@ -48,18 +72,21 @@ def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward
         rates[rows] = rate
         if seconds > LAST_S or (seconds > LONG_S and not pays):
             break
-    if not rates:
-        raise ModelTooLarge(
-            f"{model.card.name} fits on {model.device}, but a forward of {counts[0]} rows does not"
-        )
-    best = max(rates.values())
-    return min(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+    return rates
 
 
-def _seconds_if_room(model: LoadedModel, rows: int, time_forward: TimeForward) -> float | None:
-    """None where memory runs out; what the forward had taken of it is given back."""
+def working_memory(model: LoadedModel, rows: int) -> int:
+    """Bytes that a forward of so many rows, or decoding a picture, takes while it lasts.
+
+    Of more pictures nothing is said: where memory ends, the engine decodes fewer at once.
+    """
+    return peak_memory(lambda: _if_room(model, rows, draw_zeros), model.device)
+
+
+def _if_room(model: LoadedModel, rows: int, work: Callable[[LoadedModel, int], T]) -> T | None:
+    """None where memory runs out; what the work had taken of it is given back."""
     try:
-        return forward_seconds(model, rows, time_forward)
+        return work(model, rows)
     except Exception as error:  # torch has no one kind for it; any other goes on
         if not is_out_of_memory(error):
             raise
@@ -86,5 +113,12 @@ def forward_zeros(model: LoadedModel, rows: int) -> None:
     x = torch.zeros(rows, *model.card.latent_shape, device=device)
     class_label = torch.zeros(rows, dtype=torch.int64, device=device)
     model.network(x, torch.zeros(rows, device=device), class_label)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronise(device)
+
+
+@torch.inference_mode()
+def draw_zeros(model: LoadedModel, rows: int) -> None:
+    """A forward of so many rows, and a picture decoded, that nobody needs."""
+    forward_zeros(model, rows)
+    model.decoder(torch.zeros(1, *model.card.latent_shape, device=model.device))
+    synchronise(model.device)

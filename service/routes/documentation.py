@@ -24,7 +24,7 @@ DESCRIPTIONS = {
     422: "A field breaks a rule",
     429: "The queue is full",
     500: "An image could not be made",
-    503: "Not ready, stopping, or out of memory",
+    503: "Not ready, stopping, out of memory, or in need of a restart",
     504: "The deadline passed",
     507: "The device has no room for it",
 }

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ..answers import Health
 from ..border.context import services_of
+from ..errors import DeviceBroken
 from ..readiness import check_ready
 from .documentation import problems
 
@@ -16,9 +17,12 @@ router = APIRouter(tags=["operation"])
 
 
 @router.head("/livez", include_in_schema=False)
-@router.get("/livez")
-async def livez() -> Health:
-    """The process is alive."""
+@router.get("/livez", responses=problems(503))
+async def livez(request: Request) -> Health:
+    """The process is alive, and can use its device; where it cannot, only a restart helps."""
+    fault = services_of(request).engine.device_fault
+    if fault is not None:
+        raise DeviceBroken(fault)
     return Health(status="live")
 
 

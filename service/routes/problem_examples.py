@@ -94,6 +94,13 @@ EXAMPLES = (
     ),
     Example(service.EngineFault("the engine failed at this image"), DRAWING),
     Example(service.NotReady("a probe forward did not come through in 3 s"), ("/readyz",)),
+    Example(
+        service.DeviceBroken(
+            "cuda is broken (CUDA error: an illegal memory access was encountered): "
+            "only a new process can use it again"
+        ),
+        ("/livez",),
+    ),
     Example(service.Draining("the server is stopping"), (*DRAWING, MODELS, "/readyz")),
     Example(
         refused(

@@ -50,10 +50,21 @@ def test_every_classical_solver_can_be_measured(tmp_path: Path) -> None:
 
 def test_a_loss_is_what_a_table_loses_away_from_home(tmp_path: Path) -> None:
     poor, good = home("poor", "euler"), home("good", "ab2")
-    figures = transfer([poor, good], STEPS, PLAN, tmp_path).figures
+    figures = transfer([poor, good], STEPS, 60, tmp_path, "transfer").figures
     away, back = (
         figures[f"{label}, endpoint_rmse over home"] for label in ("poor on good", "good on poor")
     )
     assert away > 1  # Euler is further from the ends than Adams–Bashforth 2 …
     assert away == pytest.approx(1 / back, rel=1e-6)  # … on what is one network here
     assert figures["best other on poor, endpoint_rmse over home"] <= back
+
+
+def test_a_network_without_a_judge_is_compared_by_its_ends_alone(tmp_path: Path) -> None:
+    judged, unjudged = home("judged", "euler"), home("unjudged", "ab2")
+    unjudged = replace(unjudged, subject=replace(unjudged.subject, judge=None))
+    plan = unjudged.subject.plan(60)
+    assert "lead in endpoint_rmse" in compare(unjudged, STEPS, plan, tmp_path).figures
+    figures = transfer([judged, unjudged], STEPS, 60, tmp_path, "transfer").figures
+    assert "unjudged on judged, frechet_distance over home" in figures
+    away = [name for name in figures if name.startswith("judged on unjudged")]
+    assert away == ["judged on unjudged, endpoint_rmse over home"]

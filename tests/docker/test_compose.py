@@ -162,6 +162,35 @@ def test_torch_is_built_for_the_cpu_but_for_the_gpu() -> None:
 
 
 @pytest.mark.parametrize(
+    ("index", "installed"),
+    [("", {"gcc", "libc6-dev"}), ("https://download.pytorch.org/whl/cpu", set())],
+    ids=["GPU", "CPU"],
+)
+def test_what_builds_kernels_at_run_time_is_where_there_are_any(
+    index: str, installed: set[str], tmp_path: Path
+) -> None:
+    runtime = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[2]
+    assert "\nARG TORCH_INDEX=\n" in runtime.partition("\nRUN")[0], "a stage knows its own only"
+    (script,) = re.findall(r"^RUN (if .*?\bfi)$", runtime, re.MULTILINE | re.DOTALL)
+    told = tmp_path / "told"
+    for program in ("apt-get", "rm"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@" >> {told}\n')
+        (tmp_path / program).chmod(0o755)
+    # Nothing but these two: a script that would do more must not do it here.
+    environment = {"PATH": str(tmp_path), "TORCH_INDEX": index}
+    subprocess.run(["/bin/sh", "-euc", script], env=environment, check=True)
+    lines = told.read_text().splitlines() if told.exists() else []
+    packages = {
+        word
+        for line in lines
+        if line.startswith("apt-get install ")
+        for word in line.split()[2:]
+        if not word.startswith("-")
+    }
+    assert packages == installed
+
+
+@pytest.mark.parametrize(
     ("files", "index"),
     [
         (("compose.yaml",), "https://download.pytorch.org/whl/cpu"),

@@ -234,6 +234,7 @@ def test_a_draining_server_is_not_ready_and_takes_nothing(start_server: StartSer
         problem = assert_problem(http.get("/readyz"), 503)
         assert problem["type"] == "urn:fewstep:problem:draining"
         assert_problem(http.post("/generate", json=ROUND), 503)
+        assert_problem(http.put("/models/glyphs/residency"), 503)
         assert http.get("/livez").json() == {"status": "live"}
         assert ended(live, "rejected") == 1
 
@@ -267,6 +268,24 @@ def test_an_engine_in_the_middle_of_a_long_step_is_ready(
         assert http.get("/readyz").status_code == 200
         assert live.metric("fewstep_ready") == 1
         assert drawing.result().status_code == 200
+
+
+def test_a_server_whose_device_is_broken_says_that_it_needs_a_restart(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered")
+
+    def broken(*_: object) -> None:
+        raise fault
+
+    with start_server() as live, httpx.Client(base_url=live.url, timeout=30) as http:
+        monkeypatch.setattr("service.engine.device_health.synchronise", broken)
+        assert http.get("/livez").status_code == 200
+        live.services.models["tiny"].network.register_forward_pre_hook(broken)
+        assert_problem(http.post("/generate", json=ROUND), 500)
+        problem = assert_problem(http.get("/livez"), 503)
+        assert problem["type"] == "urn:fewstep:problem:device-broken"
+        assert "uncorrectable ECC error" in problem["detail"]
 
 
 def test_an_unforeseen_error_of_a_route_is_a_mute_problem(

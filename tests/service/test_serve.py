@@ -23,11 +23,28 @@ ROOT = Path(__file__).parents[2]
 LONG = {"class_id": 0, "steps": 256, "num_images": 8, "solver": "euler", "guidance_scale": 1.0}
 
 
+SERVE = "import sys; from service.cli import main; sys.exit(main(sys.argv[1:]))"
+# Loading, once the server is there, takes a minute of nothing but torch.
+LOADS_SLOWLY = f"""
+import time, torch
+from service import residency
+quick = residency.load_checked_model
+
+def slow(folder, *where):
+    began = time.monotonic()
+    while folder.card.name != "tiny" and time.monotonic() < began + 60:
+        torch.ones(64, 64) @ torch.ones(64, 64)
+    return quick(folder, *where)
+
+residency.load_checked_model = slow
+{SERVE}"""
+
+
 @contextmanager
-def serving(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(home: Path, program: str = SERVE) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server process and its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "serve", "--home", str(home), "--models", "tiny"],
+        [sys.executable, "-c", program, "serve", "--home", str(home), "--models", "tiny"],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -81,6 +98,23 @@ def test_what_is_not_finished_in_time_is_answered_and_the_server_stops(
         live.server.should_exit = True
         problem = assert_problem(running.result(), 503)
         assert problem["type"] == "urn:fewstep:problem:draining"
+        assert time.monotonic() - started < 5
+
+
+def load(url: str, name: str) -> httpx.Response:
+    return httpx.put(f"{url}/models/{name}/residency", timeout=30)
+
+
+def test_sigterm_does_not_wait_for_a_model_that_is_being_loaded(home: Path) -> None:
+    with serving(home, LOADS_SLOWLY) as (process, url), ThreadPoolExecutor() as pool:
+        loading = [pool.submit(load, url, name) for name in ("glyphs", "glyphs-dcn")]
+        time.sleep(0.5)  # one is being loaded, one waits for its turn
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        for answer in loading:
+            problem = assert_problem(answer.result(), 503)
+            assert problem["type"] == "urn:fewstep:problem:draining"
+        assert process.wait(10) == 0
         assert time.monotonic() - started < 5
 
 

@@ -185,10 +185,18 @@ def test_a_kernel_that_runs_is_taken_and_tried_on_what_it_mixes(
 
 
 @pytest.mark.usefixtures("untried")
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+    ],
+    ids=["torch's", "Triton's"],
+)
 def test_memory_that_runs_out_does_not_speak_against_the_kernel(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
-    errors = [torch.OutOfMemoryError("CUDA out of memory")]
+    errors = [error]
 
     def kernel(*inputs: Tensor) -> Tensor:
         if errors:
@@ -196,7 +204,7 @@ def test_memory_that_runs_out_does_not_speak_against_the_kernel(
         return mixing_by_definition(*inputs)
 
     monkeypatch.setattr(deformable, "triton_mixing", lambda: kernel)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error), match="out of memory"):
         deformable.mixing_on(torch.device("cpu"))
     assert deformable.mixing_on(torch.device("cpu")) is kernel
 
@@ -231,8 +239,14 @@ def test_the_triton_kernel_is_the_same_under_its_interpreter(tmp_path: Path) -> 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("sizes", [*MAPS, (3, 16, 16, 16, 72, 9), (2, 32, 32, 6, 64, 9)])
-def test_the_gpu_mixes_as_the_cpu_does(sizes: tuple[int, ...]) -> None:
-    inputs = [tensor.float() for tensor in random_inputs(*sizes)]
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 2e-2)])
+def test_the_gpu_mixes_by_its_kernel_as_the_cpu_does(
+    sizes: tuple[int, ...], dtype: torch.dtype, tolerance: float
+) -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    assert deformable.mixing_on(device) is deformable.triton_mixing()
+    inputs = [tensor.to(dtype) for tensor in random_inputs(*sizes)]
     expected = with_gradients(deformable_mixing, inputs)
-    out = with_gradients(deformable_mixing, [tensor.cuda() for tensor in inputs])
-    torch.testing.assert_close([tensor.cpu() for tensor in out], expected, rtol=1e-4, atol=1e-4)
+    out = with_gradients(deformable_mixing, [tensor.to(device) for tensor in inputs])
+    found = [tensor.cpu() for tensor in out]
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)

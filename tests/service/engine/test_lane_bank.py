@@ -1,6 +1,7 @@
-"""A lane bank in which memory runs out is as it was before."""
+"""A lane bank in which memory runs out is as it was before; a step ends when it is done."""
 
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from diffusion_core.model import LoadedModel
 from service.engine.lanes import LaneBank, LaneStep
 from service.engine.requests import Report
 from service.errors import OutOfMemory
+from tests.service.engine.fake_cuda import Costly, LaterDevice
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
 
@@ -126,3 +128,16 @@ def test_out_of_memory_at_a_preview_does_not_step_a_survivor_twice(
     engine.crank_until_idle()
     assert (first.done[0].pixels == alone.done[0].pixels).all()
     assert isinstance(second.lost[0].error, OutOfMemory)
+
+
+def test_a_step_lasts_until_the_device_has_done_it(tiny, request_for, monkeypatch) -> None:
+    device = LaterDevice()
+    monkeypatch.setattr("service.engine.lanes.synchronise", device.synchronise)
+    network = Costly(tiny.network, lambda rows: device.ask(0.5))
+    bank = LaneBank(replace(tiny, network=network))
+    request = request_for(steps=2)
+    slot = bank.admit(request)
+    with torch.inference_mode():
+        for step in range(2):
+            bank.advance([LaneStep(slot, request, step)], pad_to=0)
+            assert (device.now, device.pending) == (0.5 * (step + 1), 0.0)
