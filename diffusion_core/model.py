@@ -125,13 +125,13 @@ def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Load
         )
     network.load_state_dict(weights, assign=True)
     del weights
-    _settle(network.eval().requires_grad_(False), device, dtype)
+    settle(network.eval().requires_grad_(False), device, dtype)
     vae = None if card.vae is None else folder.path / card.vae
     decoder = load_decoder(card.decoder, vae, device, dtype)
     return LoadedModel(card, network, decoder, folder.weights_digest, device)
 
 
-def _settle(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+def settle(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     """Bring a network from its mapped file to where it computes, one tensor after the other."""
     if not can_pack(device, dtype):
         network.to(device, dtype)

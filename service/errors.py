@@ -8,12 +8,13 @@ ServiceError
 ├── ContentTypeUnknown  the body is not announced as JSON
 ├── FieldRefused        a field of the request that breaks a rule; the cause has the status
 ├── QueueFull           with the seconds after which to try again
-├── RequestTooLarge     more work than the queue could ever hold
+├── RequestTooLarge     more work than a queue could ever hold
 ├── DeadlineMissed      the deadline passed before the images were done
 ├── ImageFailed         this image alone: its sampling diverges
 ├── OutOfMemory         the newest images were given up so that the others go on
+├── DeterminismRefused  the rows of a deterministic forward are more than memory has room for
 ├── EngineFault         a step failed for a reason that nobody foresaw
-├── NotReady            no step was made lately, and a probe forward did not come through
+├── NotReady            nothing came through lately, not even a probe forward
 ├── DeviceBroken        the device is lost to this process: a new one is needed
 ├── Draining            the server is stopping
 ├── NotResident         the model is at hand, but not loaded
@@ -64,7 +65,7 @@ class FieldRefused(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """The queue is bounded in network rows times remaining steps, and it is full."""
+    """A model's queue is bounded in network rows times remaining steps, and it is full."""
 
     def __init__(self, message: str, retry_after_s: float):
         super().__init__(message)
@@ -72,7 +73,7 @@ class QueueFull(ServiceError):
 
 
 class RequestTooLarge(ServiceError):
-    """More work than the queue could ever hold."""
+    """More work than a model's queue could ever hold."""
 
 
 class DeadlineMissed(ServiceError):
@@ -87,12 +88,16 @@ class OutOfMemory(ServiceError):
     """The device's memory ran out; the newest images were given up."""
 
 
+class DeterminismRefused(ServiceError):
+    """The rows of a deterministic forward are fixed, and more than memory has room for."""
+
+
 class EngineFault(ServiceError):
     """A step failed for a reason that nobody foresaw."""
 
 
 class NotReady(ServiceError):
-    """No step was made lately, and a probe forward did not come through."""
+    """No forward and no decoding came through lately, nor did a probe forward."""
 
 
 class DeviceBroken(ServiceError):
@@ -128,6 +133,7 @@ STATUSES: dict[type[Exception], int] = {
     DeadlineMissed: 504,
     ImageFailed: 422,  # what was asked for cannot be drawn, however often it is asked
     OutOfMemory: 503,
+    DeterminismRefused: 507,
     EngineFault: 500,
     NotReady: 503,
     DeviceBroken: 503,

@@ -182,7 +182,12 @@ class EngineGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
         for name, help_text, value in (
-            ("queue_rows", "Network rows times remaining steps, of all images.", stats.queued_rows),
+            (
+                "queue_rows",
+                "Network rows times remaining steps of all images; of those that wait for their "
+                "decoding, one step.",
+                stats.queued_rows,
+            ),
             ("lanes", "Images between their first and last step.", stats.lanes),
             ("waiting_images", "Images before their first step.", stats.waiting),
             ("seconds_per_row", "Time that a network row takes lately.", stats.seconds_per_row),

@@ -9,8 +9,8 @@ from .errors import Draining, NotReady, ServiceError
 
 logger = logging.getLogger(__name__)
 
-FRESH_S = 10.0  # a step so recent shows that the engine works
-PROBE_TIMEOUT_S = 3.0
+FRESH_S = 10.0  # progress so recent shows that the engine works
+PROBE_TIMEOUT_S = 3.0  # or longer, where forwards are known to take longer
 
 
 class ReadyEngine(Protocol):
@@ -20,19 +20,24 @@ class ReadyEngine(Protocol):
 
 
 def check_ready(engine: ReadyEngine) -> None:
-    """It made a step lately, or a probe forward comes through now: waits for that.
+    """It made progress lately, or is at work and not overdue; else a probe forward is waited for.
 
     Raises Draining or NotReady.
     """
     stats = engine.stats()
     if stats.draining:
         raise Draining("the server is stopping")
-    if stats.last_step_at is not None and time.monotonic() - stats.last_step_at < FRESH_S:
+    if _is_at_work(stats):
         return
-    if not engine.probe(PROBE_TIMEOUT_S):
-        reason = f"a probe forward did not come through in {PROBE_TIMEOUT_S:g} s"
-        logger.warning("not ready: %s", reason)  # a balancer tells nobody what it was answered
-        raise NotReady(reason)
+    timeout_s = PROBE_TIMEOUT_S
+    if stats.overdue_at is None:  # else the probe has to wait behind what may be stuck
+        timeout_s = max(timeout_s, stats.probe_patience_s)
+    # Meanwhile a long step may have begun, behind which the probe has to wait.
+    if engine.probe(timeout_s) or _is_at_work(engine.stats()):
+        return
+    reason = f"a probe forward did not come through in {timeout_s:.3g} s"
+    logger.warning("not ready: %s", reason)  # a balancer tells nobody what it was answered
+    raise NotReady(reason)
 
 
 def is_ready(engine: ReadyEngine) -> bool:
@@ -41,3 +46,10 @@ def is_ready(engine: ReadyEngine) -> bool:
     except ServiceError:
         return False
     return True
+
+
+def _is_at_work(stats: EngineStats) -> bool:
+    now = time.monotonic()
+    if stats.last_progress_at is not None and now - stats.last_progress_at < FRESH_S:
+        return True
+    return stats.overdue_at is not None and now < stats.overdue_at

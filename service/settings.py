@@ -50,7 +50,7 @@ class Settings(CommonSettings):
     queue_rows: int = Field(
         64 * 256 * 2,  # the largest request there can be: 64 guided images of 256 steps
         ge=1,
-        description="bound of the queue, in network rows times remaining steps",
+        description="bound of each model's queue, in network rows times remaining steps",
     )
     drain_s: float = Field(
         8.0, ge=0, le=3600, description="seconds that running images have after SIGTERM"

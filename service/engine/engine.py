@@ -16,6 +16,7 @@ from .inbox import Inbox
 from .ledger import Ledger
 from .loop import EngineLoop
 from .observer import EngineObserver, NoObserver
+from .pulse import Work
 from .requests import ImageRequest
 from .spare_time import NothingToDo, SpareTimeWork
 from .stats import EngineStats
@@ -32,7 +33,7 @@ class Engine:
 
     def __init__(
         self,
-        queue_rows: int,  # bound of network rows times remaining steps
+        queue_rows: int,  # bound of network rows times remaining steps, of each model
         max_rows: int | None = None,  # network rows of a forward; measured where not given
         observer: EngineObserver | None = None,
         num_threads: int | None = None,  # CPU cores of a forward; default: torch's choice
@@ -89,11 +90,14 @@ class Engine:
         return self._inbox.ask(question)
 
     def submit(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
-        """Queue images; `notify` is called on the engine thread with what becomes of them.
+        """Queue images, all of one model; the engine thread tells `notify` what becomes of them.
 
         Raises QueueFull, RequestTooLarge or Draining.
         """
-        self._ledger.enter(sum(image.cost for image in images), len(images))
+        models = {image.model for image in images}
+        assert len(models) <= 1, "images of several models have no queue in common"
+        for model in models:
+            self._ledger.enter(model, sum(image.cost for image in images), len(images))
         return self._submit(images, notify, background=False)
 
     def submit_background(self, images: Sequence[ImageRequest], notify: Notify) -> Submission:
@@ -155,11 +159,13 @@ class Engine:
             queued_rows=self._ledger.rows,
             lanes=running,
             waiting=max(0, self._ledger.images - running),
-            row_limits=dict(self._loop.scheduler.row_limits),
+            row_limits=self._loop.scheduler.row_limits,
             seconds_per_row=self._ledger.seconds_per_row,
             steps=self._loop.steps,
             network_evaluations=self._loop.network_evaluations,
-            last_step_at=self._loop.last_step_at,
+            last_progress_at=self._loop.pulse.last_progress_at,
+            overdue_at=self._loop.pulse.overdue_at,
+            probe_patience_s=self._loop.probe_patience_s,
             draining=self._ledger.draining,
         )
 
@@ -174,7 +180,12 @@ class Engine:
 
     def _time_forward(self, model: LoadedModel, rows: int) -> float:
         """Measured on the engine thread: another one would have other threads to compute with."""
-        return self._inbox.ask(lambda: timed_forward(model, rows))
+
+        def measured_s() -> float:
+            with self._loop.pulse.working(model.card.name, Work.FORWARD):
+                return timed_forward(model, rows)
+
+        return self._inbox.ask(measured_s)
 
     def _run(self) -> None:
         self._loop.run(self._num_threads)

@@ -26,15 +26,21 @@ class LaneStep:
 
 
 class LaneBank:
-    """Owns slots; grows when they run out. All methods run on the engine thread."""
+    """Owns slots; grows when they run out, and shrinks when all are free.
+
+    All methods run on the engine thread.
+    """
 
     def __init__(self, model: LoadedModel, capacity: int = 16):
         self.model = model
         channels, height, width = model.card.latent_shape
         self._shape = (channels, height, width)
-        self._state = self._zeros(capacity)  # (slots, C, H, W) float32
-        self._history = [self._zeros(capacity)]  # per history slot: (slots, C, H, W) float32
-        self._free = list(range(capacity))
+        # What is kept for good: going back to it must not need memory that may not be there.
+        self._least = (self._zeros(capacity), self._zeros(capacity))
+        self._state: Tensor  # (slots, C, H, W) float32
+        self._history: list[Tensor]  # per history slot: (slots, C, H, W) float32
+        self._free: list[int]
+        self._shrink()
 
     @property
     def num_used(self) -> int:
@@ -47,8 +53,9 @@ class LaneBank:
         """
         if not self._free:
             self._grow()
-        while len(self._history) < request.program.history_length:
-            self._history.append(torch.zeros_like(self._state))
+        missing = request.program.history_length - len(self._history)
+        # All of them, or none: memory may run out at any.
+        self._history.extend([torch.zeros_like(self._state) for _ in range(missing)])
         slot = self._free[-1]
         self._state[slot] = initial_noise(request.seed, self._shape).to(self.model.device)
         for predictions in self._history:
@@ -59,6 +66,8 @@ class LaneBank:
 
     def release(self, slot: int) -> None:
         self._free.append(slot)
+        if self.num_used == 0:
+            self._shrink()
 
     def advance(self, steps: Sequence[LaneStep], pad_to: int) -> list[Pixels | None]:
         """One network evaluation and one solver update for every lane.
@@ -142,6 +151,12 @@ class LaneBank:
         history = [torch.cat([kept, self._zeros(capacity)]) for kept in self._history]
         self._state, self._history = state, history
         self._free.extend(range(capacity, 2 * capacity))
+
+    def _shrink(self) -> None:
+        """Without lanes: let go of what was grown."""
+        state, history = self._least
+        self._state, self._history = state, [history]
+        self._free = list(range(state.shape[0]))
 
     def _zeros(self, slots: int) -> Tensor:
         return torch.zeros(slots, *self._shape, device=self.model.device)

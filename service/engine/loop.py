@@ -1,6 +1,6 @@
 """What the engine's thread does: one step at a time, and a slice of decoding after it.
 
-Scheduler -> StepBatch -> LaneBank.advance -> retire -> decode -> notify
+Scheduler -> StepBatch -> LaneBank.advance -> retire -> Decoding -> notify
 
 What time nobody needs goes to background images and to `SpareTimeWork`.
 """
@@ -8,25 +8,27 @@ What time nobody needs goes to background images and to `SpareTimeWork`.
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from itertools import islice
+from dataclasses import replace
+from functools import partial
 
 import torch
 
-from diffusion_core.memory import is_out_of_memory
 from diffusion_core.model import LoadedModel
 
-from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, ServiceError
+from ..errors import Cancelled, DeadlineMissed, Draining, NotResident, OutOfMemory, ServiceError
+from .decoding import Decoding
 from .device_health import DeviceHealth
-from .failures import diverged, public
+from .failures import attempted
 from .inbox import Inbox
 from .lanes import LaneBank, LaneStep
 from .ledger import Ledger
 from .observer import EngineObserver
+from .pulse import Pulse, Work
 from .requests import ImageDone, ImageLost, Pixels, StepDone
 from .scheduler import Scheduler, StepBatch
+from .shortage import Shortage
 from .spare_time import SpareTimeWork
 from .submission import ImageLane, Submission, image_lanes, slot_of
 from .warm_up import forward_zeros
@@ -46,12 +48,14 @@ class EngineLoop:
         self._spare_time = spare_time
         self.banks: dict[str, LaneBank] = {}
         self.health = DeviceHealth()
-        self.scheduler = Scheduler({}, {})
+        self.scheduler = Scheduler()
         self.background_lanes = 0  # that have a slot
         self.steps = 0
         self.network_evaluations = 0
-        self.last_step_at: float | None = None
-        self._undecoded: deque[ImageLane] = deque()
+        self.pulse = Pulse()
+        self._decoding = Decoding(self.banks, self.pulse, ledger, observer)
+        self._shortage = Shortage(self.banks, self.pulse, self.scheduler)
+        self._probed: str | None = None  # the model that is quickest to probe
         self._leaving: dict[str, Future[None]] = {}  # models whose images are finished first
         self._stopped = False
 
@@ -70,8 +74,8 @@ class EngineLoop:
         """Make a model resident."""
         name = model.card.name
         self.banks[name] = LaneBank(model)
-        self.scheduler.row_limits[name] = row_limit
-        self.scheduler.deterministic_rows[name] = model.card.deterministic_rows
+        self.scheduler.seat(name, row_limit, model.card.deterministic_rows)
+        self._choose_probed()
 
     def dismiss(self, name: str) -> Future[None]:
         """Take no more images of a model; what is returned is done when the last one is."""
@@ -81,12 +85,18 @@ class EngineLoop:
         return self._leaving.setdefault(name, Future())
 
     def admit(self, lanes: Sequence[ImageLane]) -> None:
-        """Let images in, where their model is still there."""
+        """Let images in, where their model is still there and has room for them."""
         for lane in lanes:
-            if lane.model in self.banks and lane.model not in self._leaving:
+            refusal = self._refusal(lane)
+            if refusal is None:
                 self.scheduler.add(lane)
             else:
-                self._give_up(lane, NotResident(f"the model {lane.model} was unloaded meanwhile"))
+                self._give_up(lane, refusal)
+
+    def _refusal(self, lane: ImageLane) -> ServiceError | None:
+        if lane.model not in self.banks or lane.model in self._leaving:
+            return NotResident(f"the model {lane.model} was unloaded meanwhile")
+        return self._shortage.refusal(lane)
 
     def lose_submission(self, submission: Submission) -> None:
         """What is left of a cancelled one."""
@@ -97,15 +107,24 @@ class EngineLoop:
     def probe(self, done: threading.Event) -> None:
         """Show that a forward of one row still works."""
         try:
-            banks = self.banks.values()
-            smallest = min(banks, key=lambda bank: bank.model.num_bytes, default=None)
-            if smallest is not None:
-                forward_zeros(smallest.model, rows=1)
+            if self._probed is not None:
+                with self.pulse.trying(self._probed, Work.FORWARD):
+                    forward_zeros(self.banks[self._probed].model, rows=1)
         except Exception:  # a failing probe is an answer, not the end of the engine
             logger.exception("the probe forward failed")
             self.health.examine(self.banks.values())
         else:
             done.set()
+
+    @property
+    def probe_patience_s(self) -> float:
+        """Other threads may ask."""
+        probed = self._probed
+        return 0.0 if probed is None else self.pulse.patience_s(probed, Work.FORWARD)
+
+    def _choose_probed(self) -> None:
+        sizes = {name: bank.model.num_bytes for name, bank in self.banks.items()}
+        self._probed = min(sizes, key=sizes.__getitem__, default=None)
 
     def halt(self) -> None:
         """End the loop; images under way are lost."""
@@ -117,7 +136,7 @@ class EngineLoop:
 
     def _obey_commands(self) -> None:
         """Take what is in the inbox; with nothing else to do, wait for it."""
-        if not len(self.scheduler) and not self._undecoded:
+        if not len(self.scheduler) and not len(self._decoding):
             while self._inbox.is_empty and self._spare_time.when_idle():
                 pass
             self._inbox.obey_next()
@@ -127,10 +146,12 @@ class EngineLoop:
         """Advance every scheduled lane by one network evaluation, and decode some that are done."""
         started = time.monotonic()
         self._lose_expired()
-        batch = self.scheduler.schedule()
-        if batch is not None:
-            self._try(batch)
-        self._decode()
+        batch = self.scheduler.schedule(held=self._decoding.behind(self.scheduler.is_awaited))
+        admitted = None if batch is None else self._admitted(batch)
+        if admitted is not None:
+            self._try(admitted)
+        for lane, outcome in self._decoding.decode_slice(self.scheduler.is_awaited):
+            self._hand_out(lane, outcome)
         if self._leaving:
             self._part()
         if batch is not None:
@@ -139,145 +160,141 @@ class EngineLoop:
 
     def _part(self) -> None:
         """Let go of the models that leave and have no image under way."""
-        busy = {lane.model for lane in (*self.scheduler.lanes, *self._undecoded)}
+        busy = {lane.model for lane in self._under_way}
         for name in self._leaving.keys() - busy:
             self.banks.pop(name, None)
-            self.scheduler.row_limits.pop(name, None)
-            self.scheduler.deterministic_rows.pop(name, None)
+            self.scheduler.unseat(name)
+            self._decoding.forget(name)
+            self._shortage.forget(name)
+            self.pulse.forget(name)
+            self._choose_probed()
+            self._ledger.forget_pace(name)
             self._leaving.pop(name).set_result(None)
 
     def _try(self, batch: StepBatch) -> None:
-        try:
-            self._advance(batch)
-        except Exception as error:  # one bad batch must not end the thread that serves all others
-            self._shed(batch, error)
-            return
+        what = f"a step of {batch.model} with {batch.rows} rows"
+        failure = attempted(what, partial(self._advance, batch))
+        if failure is None:
+            self._retire(batch)
+            self._shortage.note_good_step(batch)
+        else:
+            self._shed(batch, failure)
+
+    def _admitted(self, batch: StepBatch) -> StepBatch | None:
+        """The batch with a slot for each lane.
+
+        Where there is no memory for one more slot, the lane that needs it is lost, and those behind
+        it wait for another turn. It says nothing about rows: no forward has failed.
+        """
+        bank, lanes = self.banks[batch.model], image_lanes(batch.lanes)
+        for lane in lanes:
+            if lane.slot is not None:
+                continue
+            slot = attempted(f"a slot of {batch.model}", partial(bank.admit, lane.request))
+            if isinstance(slot, ServiceError):
+                self._lose(lane, slot)
+                break
+            lane.slot, lane.started_at = slot, time.monotonic()
+            self.background_lanes += lane.background
+        kept = tuple(lane for lane in lanes if lane.slot is not None)
+        if len(kept) == len(lanes):
+            return batch
+        rows = sum(lane.rows for lane in kept)
+        return replace(batch, lanes=kept, rows=rows, is_full=False) if kept else None
+
+    def _retire(self, batch: StepBatch) -> None:
+        """Count a step that was made; the images that are done wait to be decoded."""
+        booked = sum(lane.booked_rows for lane in batch.lanes)
+        finished = self.scheduler.retire(batch)
+        if not batch.lanes[0].background:  # then none of them is
+            left = sum(lane.booked_rows for lane in batch.lanes)
+            self._ledger.leave(batch.model, booked - left)
         now = time.monotonic()
-        for lane in image_lanes(self.scheduler.retire(batch)):
+        for lane in image_lanes(finished):
             lane.sampled_at = now
-            self._undecoded.append(lane)
+            self._decoding.add(lane)
 
     def _advance(self, batch: StepBatch) -> None:
-        bank = self.banks[batch.model]
         started = time.monotonic()
         lanes = image_lanes(batch.lanes)
-        for lane in lanes:
-            if lane.slot is None:
-                lane.slot = bank.admit(lane.request)
-                lane.started_at = started
-                self.background_lanes += lane.background
         steps = [LaneStep(slot_of(lane), lane.request, lane.step) for lane in lanes]
-        previews = bank.advance(steps, batch.pad_to)
+        with self.pulse.working(batch.model, Work.FORWARD):
+            previews = self.banks[batch.model].advance(steps, batch.pad_to)
         self._account(batch, time.monotonic() - started)
         for lane, preview in zip(lanes, previews, strict=True):
             if lane.request.report:
                 lane.notify(StepDone(lane.index, lane.step + 1, lane.steps, preview))
 
     def _account(self, batch: StepBatch, duration_s: float) -> None:
-        self.last_step_at = time.monotonic()
         if batch.lanes[0].background:  # then all are
             return
         self.steps += 1
         self.network_evaluations += len(batch.lanes)
-        self._ledger.measure(batch.rows, duration_s)
-        self._ledger.leave(batch.rows)
+        self._ledger.note_step(batch.model, batch.rows, duration_s)
         self._observer.on_step(batch.model, batch.rows, duration_s)
 
-    def _decode(self) -> None:
-        """A slice of what is sampled; so long, and no longer, the next step has to wait."""
-        ready = [lane for lane in self._undecoded if not lane.background]
-        if not ready and not self.scheduler.is_awaited:
-            ready = list(self._undecoded)
-        if not ready:
+    def _hand_out(self, lane: ImageLane, outcome: Pixels | ServiceError) -> None:
+        """The picture, or why there is none."""
+        self._release(lane)
+        if isinstance(outcome, ServiceError):
+            lane.notify(ImageLost(lane.index, outcome))
             return
-        bank = self.banks[ready[0].model]
-        peers = (lane for lane in ready if lane.model == bank.model.card.name)
-        lanes = list(islice(peers, bank.model.decoder.images_at_once))
-        for lane in lanes:
-            self._undecoded.remove(lane)
-        self._finish(bank, lanes)
-
-    def _decoded(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> list[Pixels | None]:
-        """Either all of the lanes are in the background, or none. Raises what decoding raises."""
-        started = time.monotonic()
-        try:
-            return bank.finish([slot_of(lane) for lane in lanes])
-        finally:
-            if not lanes[0].background:
-                self._observer.on_decode(lanes[0].model, time.monotonic() - started)
-
-    def _finish(self, bank: LaneBank, lanes: Sequence[ImageLane]) -> None:
-        """Decode lanes that are done, and hand the pictures out."""
-        try:
-            pictures = self._decoded(bank, lanes)
-        except Exception as error:  # whatever it is, it must not end the engine's thread
-            if is_out_of_memory(error) and len(lanes) > 1:
-                half = len(lanes) // 2
-                self._finish(bank, lanes[:half])
-                self._finish(bank, lanes[half:])
-                return
-            logger.exception("%d images of %s were not decoded", len(lanes), lanes[0].model)
-            for lane in lanes:
-                self._release(lane)
-                lane.notify(ImageLost(lane.index, public(error)))
-            return
-        now = time.monotonic()
-        for lane, pixels in zip(lanes, pictures, strict=True):
-            self._release(lane)
-            if pixels is None:
-                loss = diverged(lane.request)
-                # For the log, too: where it happens to every image, the model is broken.
-                logger.warning("%s: %s", lane.model, loss)
-                lane.notify(ImageLost(lane.index, loss))
-                continue
-            queue_s = lane.started_at - lane.submitted_at
-            sampling_s = lane.sampled_at - lane.started_at
-            if not lane.background:
-                self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
-            self._spare_time.see(lane.request, pixels, lane.submitted_at, lane.background)
-            lane.notify(ImageDone(lane.index, pixels, queue_s, sampling_s, now - lane.sampled_at))
+        queue_s = lane.started_at - lane.submitted_at
+        sampling_s = lane.sampled_at - lane.started_at
+        decode_s = time.monotonic() - lane.sampled_at
+        if not lane.background:
+            self._observer.on_image(lane.model, queue_s, sampling_s, lane.steps)
+        self._spare_time.see(lane.request, outcome, lane.submitted_at, lane.background)
+        lane.notify(ImageDone(lane.index, outcome, queue_s, sampling_s, decode_s))
 
     @property
     def _under_way(self) -> list[ImageLane]:
-        return [*image_lanes(self.scheduler.lanes), *self._undecoded]
+        return [*image_lanes(self.scheduler.lanes), *self._decoding]
 
     def _lose_expired(self) -> None:
         now = time.monotonic()
-        late = [lane for lane in self._undecoded if lane.is_late(now)]
-        for lane in [*image_lanes(self.scheduler.expired(now)), *late]:
+        undecoded = [lane for lane in self._decoding if lane.is_late(now)]
+        for lane in [*image_lanes(self.scheduler.expired(now)), *undecoded]:
             self._lose(lane, DeadlineMissed(f"the deadline passed at step {lane.step}"))
 
     def _lose(self, lane: ImageLane, error: ServiceError) -> None:
         """Take a lane out, of those that step or of those that wait to be decoded."""
-        if lane in self._undecoded:
-            self._undecoded.remove(lane)
+        if lane in self._decoding:
+            self._decoding.remove(lane)
         else:
             self.scheduler.remove(lane)
         self._give_up(lane, error)
 
     def _give_up(self, lane: ImageLane, error: ServiceError) -> None:
-        self._release(lane, lane.remaining_cost)
+        self._release(lane)
         lane.notify(ImageLost(lane.index, error))
 
-    def _release(self, lane: ImageLane, cost: int = 0) -> None:
+    def _release(self, lane: ImageLane) -> None:
+        """Its slot and its room in the queue are free."""
         if lane.slot is not None:
             self.banks[lane.model].release(lane.slot)
             lane.slot = None
             self.background_lanes -= lane.background
         if not lane.background:
-            self._ledger.leave(cost, images=1)
+            self._ledger.leave(lane.model, lane.booked_rows, images=1)
 
-    def _shed(self, batch: StepBatch, error: Exception) -> None:
-        """A step failed. Lose the newest half where memory ran out, else the whole batch."""
+    def _shed(self, batch: StepBatch, failure: ServiceError) -> None:
+        """A step failed. Lose the newest half where memory ran out, else the whole batch.
+
+        Or all deterministic lanes of the model, where there is no room for their number of rows.
+        """
         lanes = sorted(image_lanes(batch.lanes), key=lambda lane: lane.submitted_at)
-        if is_out_of_memory(error):
-            limit = self.scheduler.halve_row_limit(batch.model)
-            logger.error("out of memory at %d rows of %s; now %d", batch.rows, batch.model, limit)
-            lanes = lanes[len(lanes) // 2 :]
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        if isinstance(failure, OutOfMemory):
+            lasting = self._shortage.conclude(batch)
+            if lasting is None:
+                lanes = lanes[len(lanes) // 2 :]
+            else:
+                failure = lasting
+                lanes = [lane for lane in self._stepping(batch.model) if lane.deterministic]
         else:
-            logger.error("a step of %s failed", batch.model, exc_info=error)
             self.health.examine(self.banks.values())
         for lane in lanes:
-            self._lose(lane, public(error))
+            self._lose(lane, failure)
+
+    def _stepping(self, model: str) -> list[ImageLane]:
+        return [lane for lane in image_lanes(self.scheduler.lanes) if lane.model == model]

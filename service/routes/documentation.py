@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     500: "An image could not be made",
     503: "Not ready, stopping, out of memory, or in need of a restart",
     504: "The deadline passed",
-    507: "The device has no room for this model",
+    507: "The device has no room for it",
 }
 
 SECURITY_SCHEMES = {

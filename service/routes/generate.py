@@ -38,7 +38,7 @@ RESPONSES: Responses = {
             "Server-Timing": {"schema": {"type": "string"}},
         },
     },
-    **problems(*BODY_PROBLEMS, 404, 406, 409, 429, 500, 503, 504),
+    **problems(*BODY_PROBLEMS, 404, 406, 409, 429, 500, 503, 504, 507),
 }
 
 

@@ -29,7 +29,7 @@ async def livez(request: Request) -> Health:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problems(503))
 async def readyz(request: Request) -> Health:
-    """The engine takes requests: it made a step lately, or a probe forward comes through now."""
+    """The engine takes requests: something came through lately, or a probe forward does now."""
     await asyncio.to_thread(check_ready, services_of(request).engine)
     return Health(status="ready")
 

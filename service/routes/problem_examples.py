@@ -64,7 +64,8 @@ EXAMPLES = (
     ),
     Example(
         service.QueueFull(
-            "the queue holds 32760 of 32768 network rows, this request takes 16; try again in 1 s",
+            "the queue of glyphs holds 32760 of 32768 network rows, this request takes 16; "
+            "try again in 1 s",
             retry_after_s=1,
         ),
         DRAWING,
@@ -84,6 +85,13 @@ EXAMPLES = (
         DRAWING,
     ),
     Example(service.OutOfMemory("the device ran out of memory; try again later"), DRAWING),
+    Example(
+        service.DeterminismRefused(
+            "deterministic images of sit-xl-2-512 need forwards of 8 network rows, for which cuda "
+            "has no room; ask for it without `deterministic`"
+        ),
+        (GENERATE,),
+    ),
     Example(service.EngineFault("the engine failed at this image"), DRAWING),
     Example(service.NotReady("a probe forward did not come through in 3 s"), ("/readyz",)),
     Example(

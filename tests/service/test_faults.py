@@ -252,6 +252,24 @@ def test_a_stuck_engine_is_alive_but_not_ready_and_the_log_says_why(
     assert "not ready: a probe forward did not come through in 0.05 s" in caplog.text
 
 
+def test_an_engine_in_the_middle_of_a_long_step_is_ready(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.readiness.PROBE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("service.readiness.FRESH_S", 0.0)  # it has rested for longer
+    with (
+        start_server() as live,
+        slow(live, 1.0),
+        httpx.Client(base_url=live.url, timeout=30) as http,
+        ThreadPoolExecutor() as pool,
+    ):
+        drawing = pool.submit(http.post, "/generate", json=ROUND | {"steps": 2})
+        wait_until(lambda: live.services.engine.stats().lanes > 0)
+        assert http.get("/readyz").status_code == 200
+        assert live.metric("fewstep_ready") == 1
+        assert drawing.result().status_code == 200
+
+
 def test_a_server_whose_device_is_broken_says_that_it_needs_a_restart(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def test_turned_away_are_requests_without_room_and_those_to_a_server_that_stops(
 
 def test_what_is_the_servers_fault_is_an_error() -> None:
     assert kinds(Outcome.ERROR) == {
+        "DeterminismRefused",
         "EngineFault",
         "ImageFailed",
         "OutOfMemory",

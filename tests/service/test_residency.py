@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from diffusion_core import memory
+from diffusion_core import memory, model
 from diffusion_core.errors import ModelInvalid, ModelTooLarge
 from diffusion_core.model import LoadedModel, ModelFolder
-from diffusion_core.networks.dit import DiT
 from service.answers import ModelAnswer
 from service.client import Client
 from service.engine.warm_up import LAST_S
@@ -301,15 +301,15 @@ def test_a_server_starts_with_a_model_whose_solvers_cannot_be_read(
 
 
 def no_room_on_the_device_for(monkeypatch: pytest.MonkeyPatch, hidden_size: int) -> None:
-    """Memory runs out while a DiT of this width moves to the device."""
-    real = DiT.to
+    """Memory runs out while a network of this width moves to the device."""
+    real = model.settle
 
-    def to(network: DiT, *arguments, **settings) -> DiT:
+    def settle(network: nn.Module, *arguments: object) -> None:
         if network.x_embedder.proj.out_channels == hidden_size:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(network, *arguments, **settings)
+        real(network, *arguments)
 
-    monkeypatch.setattr(DiT, "to", to)
+    monkeypatch.setattr(model, "settle", settle)
 
 
 def test_a_model_that_fills_memory_while_it_is_loaded_is_refused(live: Live, monkeypatch) -> None:

@@ -55,9 +55,10 @@ def request_for(program: MakeProgram) -> MakeRequest:
         deadline_at: float | None = None,
         report: Report = Report.NOTHING,
         guided_channels: int | None = None,
+        model: str = "tiny",
     ) -> ImageRequest:
         return ImageRequest(
-            "tiny",
+            model,
             program(steps, order),
             class_label,
             guidance_scale,

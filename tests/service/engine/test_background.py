@@ -31,7 +31,8 @@ class Notebook:
 
 
 def test_background_lanes_step_only_while_there_is_no_other() -> None:
-    scheduler = Scheduler({"m": 4}, {"m": 4})
+    scheduler = Scheduler()
+    scheduler.seat("m", row_limit=4, deterministic_rows=4)
     canary = Lane("m", steps=2, rows=1, background=True)
     scheduler.add(canary)
     awaited = Lane("m", steps=9, rows=1)
@@ -72,7 +73,7 @@ def test_background_images_take_no_room_and_count_for_nothing(engine, request_fo
     engine.crank(2)
     stats = engine.stats()
     assert (stats.queued_rows, stats.lanes, stats.waiting, stats.steps) == (0, 0, 0, 0)
-    assert stats.last_step_at is not None, "they, too, show that the engine works"
+    assert stats.last_progress_at is not None, "they, too, show that the engine works"
     assert engine.drain(timeout_s=0), "a drain does not wait for them"
 
 

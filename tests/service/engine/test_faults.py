@@ -18,7 +18,7 @@ from service.errors import (
     QueueFull,
     RequestTooLarge,
 )
-from tests.service.engine.sabotage import Sabotaged
+from tests.service.engine.sabotage import HungryNetwork, Room, Sabotaged
 
 
 def sabotage(engine, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, **how) -> Sabotaged:
@@ -76,7 +76,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(engine, request_for, ma
 
 
 def test_retry_after_is_the_time_until_there_is_room(engine, request_for, mailbox) -> None:
-    engine._ledger.measure(rows=10, duration_s=1.0)
+    engine._ledger.note_step("tiny", rows=10, duration_s=1.0)
     engine.submit([request_for(steps=250) for _ in range(4)], mailbox())
     with pytest.raises(QueueFull) as refusal:
         engine.submit([request_for(steps=95)], mailbox())
@@ -133,6 +133,20 @@ def test_out_of_memory_loses_the_newest_and_halves_the_row_limit(
     assert all(isinstance(box.lost[0].error, OutOfMemory) for box in boxes[4:])
     assert engine.stats().row_limits == {"tiny": 4}
     assert engine.stats().queued_rows == 0
+
+
+def test_after_a_failed_step_the_device_gives_back_what_it_had_taken(
+    engine, tiny, request_for, mailbox, monkeypatch
+) -> None:
+    room, free = Room(7), []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: free.append(room.free))
+    network = HungryNetwork(tiny.network, room)
+    model = LoadedModel(tiny.card, network, tiny.decoder, tiny.digest, tiny.device)
+    monkeypatch.setattr(engine._loop.banks["tiny"], "model", model)
+    engine.submit([request_for(steps=1, seed=n) for n in range(8)], mailbox())
+    engine.crank_until_idle()
+    assert network.rows == [8, 4]
+    assert free == [7], "not while the frames of the error hold it"
 
 
 def test_out_of_memory_between_steps_does_not_step_a_survivor_twice(

@@ -1,5 +1,6 @@
 """A lane bank in which memory runs out is as it was before; a step ends when it is done."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,50 @@ def test_a_bank_that_cannot_grow_is_as_large_as_before(tiny, request_for, monkey
     assert len({*slots}) == 3
     with torch.inference_mode():
         bank.advance([LaneStep(s, r, 0) for s, r in zip(slots, requests, strict=True)], pad_to=0)
+
+
+def test_a_bank_without_room_for_a_long_history_keeps_none_of_it(
+    tiny, request_for, monkeypatch
+) -> None:
+    bank = LaneBank(tiny, capacity=2)
+    bank.admit(request_for(order=1))
+    long = request_for(steps=5, order=5)
+    real, calls = torch.zeros_like, []
+
+    def tight(like):
+        calls.append(like)
+        if len(calls) == 3:
+            raise OUT_OF_MEMORY
+        return real(like)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.engine.lanes.torch.zeros_like", tight)
+        with pytest.raises(torch.OutOfMemoryError):
+            bank.admit(long)
+    assert len(bank._history) == 1
+    assert bank.num_used == 1
+
+
+def test_a_bank_that_is_empty_gives_back_what_it_had_grown(tiny, request_for, monkeypatch) -> None:
+    bank = LaneBank(tiny, capacity=2)
+    requests = [request_for(steps=5, order=5, seed=seed) for seed in range(5)]
+    slots = [bank.admit(request) for request in requests]
+    grown = [weakref.ref(tensor) for tensor in (bank._state, *bank._history)]
+    assert len(grown) == 6
+    with monkeypatch.context() as patch:
+        patch.setattr("service.engine.lanes.torch.zeros", None)  # none has to be there for it
+        for slot in slots[1:]:
+            bank.release(slot)
+        assert all(tensor() is not None for tensor in grown), "one lane is left"
+        bank.release(slots[0])
+    assert all(tensor() is None for tensor in grown)
+    assert bank.num_used == 0
+    # And it serves as before.
+    again = [bank.admit(request) for request in requests]
+    assert len({*again}) == bank.num_used == 5
+    with torch.inference_mode():
+        steps = [LaneStep(s, r, 0) for s, r in zip(again, requests, strict=True)]
+        bank.advance(steps, pad_to=0)
 
 
 def test_a_lane_that_cannot_be_admitted_takes_no_slot(tiny, request_for, monkeypatch) -> None:

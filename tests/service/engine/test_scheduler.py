@@ -7,7 +7,10 @@ from service.engine.scheduler import Lane, Scheduler
 
 @pytest.fixture
 def scheduler() -> Scheduler:
-    return Scheduler({"m": 4, "other": 4}, {"m": 3, "other": 3})
+    scheduler = Scheduler()
+    for model in ("m", "other"):
+        scheduler.seat(model, row_limit=4, deterministic_rows=3)
+    return scheduler
 
 
 def lane(steps: int, rows: int = 1, model: str = "m", deterministic: bool = False) -> Lane:
@@ -52,7 +55,8 @@ def test_rows_never_exceed_the_limit_and_fill_it(scheduler: Scheduler) -> None:
 
 
 def test_a_guided_lane_steps_even_where_the_limit_is_one_row() -> None:
-    scheduler = Scheduler({"m": 1}, {"m": 2})
+    scheduler = Scheduler()
+    scheduler.seat("m", row_limit=1, deterministic_rows=2)
     scheduler.add(lane(1, rows=2))
     batch = scheduler.schedule()
     assert batch is not None
@@ -97,7 +101,74 @@ def test_one_forward_holds_one_model(scheduler: Scheduler) -> None:
     scheduler.add(there)
     first = scheduler.schedule()
     assert first is not None
-    assert first.lanes == (there,)
+    assert first.lanes == (here,)
+    scheduler.retire(first)
+    second = scheduler.schedule()
+    assert second is not None
+    assert second.lanes == (there,)
+
+
+@pytest.mark.parametrize("num_old", [8, 64])
+def test_what_one_model_has_to_do_does_not_hold_up_another(
+    scheduler: Scheduler, num_old: int
+) -> None:
+    for _ in range(num_old):
+        scheduler.add(lane(50))
+    run(scheduler, 30)
+    new = lane(8, model="other")
+    scheduler.add(new)
+    # A step of the one, a step of the other.
+    assert new in run(scheduler, 16)
+
+
+def test_turns_are_taken_by_those_that_have_work(scheduler: Scheduler) -> None:
+    scheduler.seat("third", row_limit=4, deterministic_rows=3)
+    scheduler.add(lane(9))
+    scheduler.add(lane(2, model="third"))
+    turns: list[str] = []
+    for tick in range(8):
+        if tick == 4:
+            scheduler.add(lane(2, model="other"))
+        batch = scheduler.schedule()
+        assert batch is not None
+        turns.append(batch.model)
+        scheduler.retire(batch)
+    # Who comes anew waits for nobody twice; who is done is not waited for.
+    assert turns == ["m", "third", "m", "third", "other", "m", "other", "m"]
+
+
+def test_a_model_whose_step_failed_has_had_its_turn(scheduler: Scheduler) -> None:
+    scheduler.add(lane(9))
+    scheduler.add(lane(9, model="other"))
+    scheduler.schedule()  # and no retire: the step failed
+    batch = scheduler.schedule()
+    assert batch is not None
+    assert batch.model == "other"
+
+
+def test_a_short_request_overtakes_long_ones_of_its_model_while_others_have_work(
+    scheduler: Scheduler,
+) -> None:
+    for _ in range(8):
+        scheduler.add(lane(50))
+        scheduler.add(lane(50, model="other"))
+    run(scheduler, 40)
+    short = lane(4)
+    scheduler.add(short)
+    assert run(scheduler, 8) == [short]
+
+
+def test_a_model_that_is_held_lets_the_others_go_on_and_no_background_lane(
+    scheduler: Scheduler,
+) -> None:
+    scheduler.add(lane(9))
+    scheduler.add(Lane("other", steps=9, rows=1, background=True))
+    assert scheduler.schedule(held={"m"}) is None
+    awaited = lane(1, model="other")
+    scheduler.add(awaited)
+    batch = scheduler.schedule(held={"m"})
+    assert batch is not None
+    assert batch.lanes == (awaited,)
 
 
 def test_deterministic_lanes_get_their_fixed_rows_and_others_ride_along(
@@ -121,8 +192,15 @@ def test_deterministic_lanes_stay_out_of_free_forwards(scheduler: Scheduler) -> 
     assert not any(entry.deterministic for entry in batch.lanes)
 
 
-def test_halving_the_row_limit_stops_at_one_guided_lane(scheduler: Scheduler) -> None:
-    assert [scheduler.halve_row_limit("m") for _ in range(3)] == [2, 2, 2]
+@pytest.mark.parametrize(("num_lanes", "is_full"), [(1, False), (2, False), (3, True)])
+def test_a_batch_is_full_where_another_lane_would_have_stepped(
+    scheduler: Scheduler, num_lanes: int, is_full: bool
+) -> None:
+    for _ in range(num_lanes):
+        scheduler.add(lane(5, rows=2))
+    batch = scheduler.schedule()
+    assert batch is not None
+    assert batch.is_full is is_full
 
 
 def test_expired_lanes_are_those_past_their_deadline(scheduler: Scheduler) -> None:
