@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 ROW_COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)  # from what a guided picture takes
 CPU_ROW_COUNTS = ROW_COUNTS[:5]
 GOOD_ENOUGH = 0.95  # of the best rate: fewer rows a forward means earlier answers
-REPEATS = 3
+ROUNDS = 3  # in which all row counts are measured again
 LONG_S = 0.5  # after a forward so long more rows are tried only while they pay
 LAST_S = 2.0  # one so long is seen once, and no more rows are tried
 
@@ -46,33 +46,41 @@ def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward
 
     Raises ModelTooLarge where memory runs out already at 2 rows.
     """
-    rates = _measured_rates(model, time_forward)
-    if not rates:
+    seconds = _measured_seconds(model, time_forward)
+    if not seconds:
         raise ModelTooLarge(
             f"{model.card.name} fits on {model.device}, "
             f"but a forward of {ROW_COUNTS[0]} rows does not"
         )
+    rates = {rows: rows / taken for rows, taken in seconds.items()}
     best = max(rates.values())
     return min(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best)
 
 
-def _measured_rates(model: LoadedModel, time_forward: TimeForward) -> dict[int, float]:
-    """Rows a second, by rows a forward, as far as more of them may pay and have room."""
+def _measured_seconds(model: LoadedModel, time_forward: TimeForward) -> dict[int, float]:
+    """Of the shortest forward, by its rows, as far as more of them may pay and have room."""
     counts = CPU_ROW_COUNTS if model.device.type == "cpu" else ROW_COUNTS
-    rates: dict[int, float] = {}
     # A model's first forward loads libraries and builds kernels, which may take longer than any.
     if _if_room(model, counts[0], time_forward) is None:
-        return rates
+        return {}
+    shortest: dict[int, float] = {}
+    best_rate = 0.0
     for rows in counts:
         seconds = _if_room(model, rows, partial(forward_seconds, time_forward=time_forward))
         if seconds is None:
             break
-        rate = rows / seconds
-        pays = GOOD_ENOUGH * rate > max(rates.values(), default=0.0)
-        rates[rows] = rate
+        shortest[rows] = seconds
+        pays = GOOD_ENOUGH * rows / seconds > best_rate
+        best_rate = max(best_rate, rows / seconds)
         if seconds > LAST_S or (seconds > LONG_S and not pays):
             break
-    return rates
+    # In rounds: what slows the cores for a moment then falls on all row counts alike.
+    for _ in range(ROUNDS):
+        for rows, seconds in shortest.items():
+            if seconds <= LONG_S:
+                again = _if_room(model, rows, time_forward)
+                shortest[rows] = min(seconds, again or seconds)
+    return shortest
 
 
 def working_memory(model: LoadedModel, rows: int) -> int:
@@ -99,11 +107,9 @@ def _if_room(model: LoadedModel, rows: int, work: Callable[[LoadedModel, int], T
 def forward_seconds(
     model: LoadedModel, rows: int, time_forward: TimeForward = timed_forward
 ) -> float:
-    """The shortest of a few forwards of so many rows, after one that warms up."""
+    """Of a forward of so many rows, after one that warms up."""
     first = time_forward(model, rows)
-    if first > LAST_S:
-        return first
-    return min(time_forward(model, rows) for _ in range(1 if first > LONG_S else REPEATS))
+    return first if first > LAST_S else time_forward(model, rows)
 
 
 @torch.inference_mode()
