@@ -39,6 +39,15 @@ def pack_linear_layers(network: nn.Module, dtype: torch.dtype) -> None:
                 setattr(module, name, PackedLinear(layer, dtype))
 
 
+def transposed_bytes(network: nn.Module) -> int:
+    """What the first backward pass through a network will take, and keep, beside its weights."""
+    return sum(
+        module.weight.numel() * module.weight.element_size()
+        for module in network.modules()
+        if isinstance(module, PackedLinear) and "transposed" not in vars(module)
+    )
+
+
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether there are operators for such numbers there."""
     if device.type != "cpu" or platform.machine() not in X86_64:

@@ -34,8 +34,7 @@ class Subject:
 
     @property
     def rows_per_sample(self) -> int:
-        """Network rows of one evaluation: a guided one asks twice."""
-        return 1 if self.problem.guidance_scale == 1.0 else 2
+        return self.problem.rows_per_sample
 
     def plan(self, num_samples: int) -> EvaluationPlan:
         """For so many samples; where nobody judges pictures, only the ends are compared, and no

@@ -18,8 +18,8 @@ from diffusion_core.coefficients import Coefficients
 from solver_store.table import SolverTable
 
 from ..errors import SearchDiverged, SearchRefused
+from .activations import rematerialised
 from .objectives import Objective
-from .problem import rematerialised
 from .recipe import Recipe
 from .space import Space
 
@@ -101,7 +101,9 @@ class Descent:
         self._state = State(start)
         self._losses: list[float] = []
         problem = objective.problem
-        self._network = rematerialised(problem.network) if recipe.rematerialise else problem.network
+        self._network = problem.network
+        if recipe.rematerialise:
+            self._network = rematerialised(problem.network, problem.rows_in_part)
         self._is_begun = self._restore()
 
     def run(self, watch: Watch = lambda step: False) -> Descended:

@@ -27,6 +27,7 @@ from .objectives import (
 from .paper_space import PaperSpace
 from .problem import Problem
 from .recipe import Recipe, recipe_of
+from .room import check_room, thrifty
 from .shard import Shard
 from .space import Space
 from .starts import Start, choose, starts
@@ -67,14 +68,18 @@ def search(
 
     In several processes (shard.py) all return the same; `watch` is told in the first one alone.
 
-    Raises SearchRefused where the objective needs a critic or the processes cannot share a batch,
-    SearchDiverged, OSError.
+    Raises SearchRefused where the objective needs a critic, the processes cannot share a batch, or
+    memory has no room for an iteration; SearchDiverged, OSError.
     """
     recipe = recipe or recipe_of(method, objective)
-    recipe = replace(recipe, rematerialise=recipe.rematerialise or problem.rematerialise)
+    recipe = thrifty(recipe, problem, steps)
     budget = DEFAULT_BUDGETS[method.value] if budget is None else budget
     shard = Shard.current()
     _check_shares(recipe.batch_size, shard)
+    begun = shard.of_first(is_begun, checkpoint)
+    if not begun:
+        share = replace(recipe, batch_size=recipe.batch_size // shard.size)
+        shard.of_first(check_room, share, problem, steps)
     batches = Batches(recipe.batch_size, seed, shard)
     if method is Method.DSS:
         aim: Objective = _paper_objective(problem, batches, recipe)
@@ -83,7 +88,6 @@ def search(
     else:
         recipe = affordable(recipe, budget)
         aim = _objective(problem, batches, recipe, objective, critic, cache, teaching)
-        begun = shard.of_first(is_begun, checkpoint)
         chosen, spent = _start(aim, steps, recipe, budget, known or {}, begun)
         schedule = problem.kind.schedule
         space = Superset.starting_at(chosen.coefficients, schedule, recipe.free, recipe.base)

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from diffusion_core.model import LoadedModel
 from diffusion_core.noise import initial_noise
 from diffusion_core.program import Guidance, Network, NetworkKind
 
+from .activations import PART_BYTES, InParts, activation_bytes
+
 CPU = torch.device("cpu")
-LARGE_BYTES = 1 << 30  # of weights: DiT-L and larger
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,17 @@ class Problem:
     null_class: int = -1  # the label without a class, where guided
     guided_channels: int | None = None  # the first so many; None guides all
     device: torch.device = CPU
-    rematerialise: bool = False  # compute activations again: all of them would not fit
+    row_bytes: int = 0  # activations that a row leaves for the backward pass; 0: nobody has looked
     identity: str = ""  # names network and weights in caches; empty: nothing is kept
 
     @classmethod
     def of_model(cls, model: LoadedModel, guidance_scale: float) -> "Problem":
         card = model.card
+        row_bytes = activation_bytes(model.network, card.latent_shape, model.device)
+        # Without gradients a forward holds one block's, and blocks are alike.
+        rows = max(1, PART_BYTES * card.architecture.depth // row_bytes)
         return cls(
-            network=model.network,
+            network=InParts(model.network, rows),
             kind=card.kind,
             latent_shape=card.latent_shape,
             num_classes=len(card.classes),
@@ -43,9 +46,19 @@ class Problem:
             null_class=card.null_class,
             guided_channels=card.guided_channels,
             device=model.device,
-            rematerialise=model.num_bytes >= LARGE_BYTES,
+            row_bytes=row_bytes,
             identity=model.digest,
         )
+
+    @property
+    def rows_per_sample(self) -> int:
+        """Network rows of one evaluation: a guided one asks twice."""
+        return 1 if self.guidance_scale == 1.0 else 2
+
+    @property
+    def rows_in_part(self) -> int | None:
+        """Whose activations are held at once, where they are computed again; None: all."""
+        return max(1, PART_BYTES // self.row_bytes) if self.row_bytes else None
 
     def guidance(self, num_lanes: int) -> Guidance | None:
         if self.guidance_scale == 1.0:
@@ -79,19 +92,6 @@ class Problem:
             "device": self.device.type,
             "torch": torch.__version__,
         }
-
-
-def rematerialised(network: Network) -> Network:
-    """The same network, whose activations are computed again for the backward pass.
-
-    Memory then grows with one evaluation instead of all of them; each costs one forward more.
-    """
-
-    def forward(x: Tensor, time: Tensor, class_label: Tensor, /) -> Tensor:
-        out: Tensor = checkpoint(network, x, time, class_label, use_reentrant=False)
-        return out
-
-    return forward
 
 
 def _dtype(network: Network) -> str:

@@ -33,7 +33,7 @@ class Recipe:
     base: str | None = None  # of the space; None takes the schedule's
     try_starts: bool = True  # published and known tables; else the base solver at uniform times
     fit_starts: bool = False  # their weights to the ODE's path, in closed form, as further starts
-    rematerialise: bool = False
+    rematerialise: bool = False  # also without being told so, where activations are too many
 
     def optimizer(self, space: nn.Module) -> torch.optim.Optimizer:
         parameters = [p for p in space.parameters() if p.requires_grad]
