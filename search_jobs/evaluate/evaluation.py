@@ -22,6 +22,7 @@ from .contenders import Contender
 from .measurement import Measurement, Metric
 from .meter import Meter
 from .plan import EvaluationPlan, groups_of
+from .portions import Portions
 from .readings import Ends, Readings, draw
 from .reference import Converged, Reference
 from .subject import Subject
@@ -48,11 +49,13 @@ def evaluate(
     meter  is told of every forward; it may raise to end the work
 
     Raises TableMismatch where a table cannot drive the network, SearchRefused where the network's
-    ODE has no finite end, OSError where the cache cannot be written.
+    ODE has no finite end or memory no room for one sample, OSError where the cache cannot be
+    written.
     """
     meter = meter or Meter()
     meter.expect(sum(_rows(subject, plan, contender) for contender in contenders))
-    reference = Reference(subject, plan.batch_rows, cache, meter)
+    portions = Portions(plan.batch_rows // subject.rows_per_sample)
+    reference = Reference(subject, portions, cache, meter)
     converged = reference.converge()
     ends: Ends | None = None
     measurements = []
@@ -65,7 +68,7 @@ def evaluate(
             if ends is None:
                 latents = reference.endpoints(converged, plan.first_seed, plan.num_endpoints)
                 ends = Ends.decoded(subject, latents, meter)
-            readings = draw(subject, plan, ends, contender, meter)
+            readings = draw(subject, plan, ends, contender, portions, meter)
             measurement = _measurement(subject, plan, contender, readings)
             if path is not None:
                 write_json(measurement.as_dict(), path)

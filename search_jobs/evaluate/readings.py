@@ -1,6 +1,6 @@
 """Samples of one table, and what is read off them; the samples themselves are not kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from diffusion_core.quality import squared_errors
 from .contenders import Contender
 from .meter import Meter
 from .plan import EvaluationPlan
+from .portions import Portions
 from .reference import WHAT
 from .subject import Subject
 
@@ -49,8 +50,7 @@ class Ends:
     def decoded(cls, subject: Subject, latents: Tensor, meter: Meter) -> "Ends":
         """Decode, some at a time; the meter is told, so that the work can be ended here too."""
         pictures = []
-        for part in torch.split(latents, subject.decoder.images_at_once):
-            decoded = subject.decoder(part.to(subject.problem.device))
+        for decoded in _decoded(subject, latents):
             pictures.append(decoded.clamp(-1, 1).cpu())
             meter.advance(0, WHAT)
         return cls(latents, torch.cat(pictures))
@@ -60,27 +60,46 @@ class Ends:
 
 
 def draw(
-    subject: Subject, plan: EvaluationPlan, ends: Ends, contender: Contender, meter: Meter
+    subject: Subject,
+    plan: EvaluationPlan,
+    ends: Ends,
+    contender: Contender,
+    portions: Portions,
+    meter: Meter,
 ) -> Readings:
     """Sample and read; ends at the first batch that is not finite."""
     program = compile_program(contender.table, subject.problem.kind)
-    size = max(1, plan.batch_rows // subject.rows_per_sample)
     rows = program.steps * subject.rows_per_sample
+
+    def read(part: range) -> Readings:
+        seeds = plan.seeds[part.start : part.stop]
+        return _read(subject, program, seeds, ends.part(part.start, part.stop))
+
     parts: list[Readings] = []
-    for start in range(0, plan.num_samples, size):
-        seeds = plan.seeds[start : start + size]
-        parts.append(_read(subject, program, seeds, ends.part(start, start + size)))
-        if parts[-1].num_broken:
-            meter.advance((plan.num_samples - start) * rows, contender.name)
+    left = plan.num_samples
+    for readings in portions.of(range(left), read):
+        parts.append(readings)
+        done = left if readings.num_broken else len(readings.correct)
+        meter.advance(done * rows, contender.name)
+        left -= done
+        if left == 0:
             break
-        meter.advance(len(seeds) * rows, contender.name)
     return Readings.together(parts)
+
+
+def _decoded(subject: Subject, latents: Tensor) -> Iterator[Tensor]:
+    """Pictures (B', 3, H', W') on the device: an autoencoder needs more room than the network."""
+
+    def decode(part: range) -> Tensor:
+        return subject.decoder(latents[part.start : part.stop].to(subject.problem.device))
+
+    return Portions(subject.decoder.images_at_once).of(range(len(latents)), decode)
 
 
 @torch.inference_mode()
 def _read(subject: Subject, program: StepProgram, seeds: Sequence[int], ends: Ends) -> Readings:
     latents, asked = subject.sample(program, seeds)
-    pictures = subject.decoder(latents)
+    pictures = torch.cat(list(_decoded(subject, latents)))
     compared = len(ends.latents)
     broken = ~(latents.flatten(1).isfinite().all(1) & pictures.flatten(1).isfinite().all(1))
     features, correct = latents.new_zeros(len(seeds), 0), torch.zeros(len(seeds))

@@ -21,6 +21,7 @@ from ..errors import SearchRefused
 from ..kept import named, read_endpoints, read_json, write_endpoints, write_json
 from .meter import Meter
 from .plan import EVALUATION_SEEDS_FROM
+from .portions import Portions
 from .subject import Subject
 
 SOLVER = "unipc-3-lambda"
@@ -43,9 +44,9 @@ class Converged:
 class Reference:
     """Converged endpoints of evaluation noises, kept in blocks: what was cut off goes on there."""
 
-    def __init__(self, subject: Subject, batch_rows: int, cache: Path | None, meter: Meter):
+    def __init__(self, subject: Subject, portions: Portions, cache: Path | None, meter: Meter):
         self._subject = subject
-        self._batch_size = max(1, batch_rows // subject.rows_per_sample)
+        self._portions = portions
         self._cache = cache
         self._meter = meter
 
@@ -105,9 +106,8 @@ class Reference:
         kind = self._subject.problem.kind
         program = compile_program(classical_table(SOLVER, kind.schedule, steps), kind)
         parts = []
-        for start in range(0, len(seeds), self._batch_size):
-            part = seeds[start : start + self._batch_size]
-            parts.append(self._subject.sample(program, part)[0].cpu())
+        for part in self._portions.of(seeds, lambda s: self._subject.sample(program, s)[0].cpu()):
+            parts.append(part)
             self._meter.advance(self._rows(len(part), steps), WHAT)
         return torch.cat(parts)
 

@@ -8,6 +8,7 @@ import torch
 from diffusion_core.noise import initial_noise
 from search_jobs.errors import SearchRefused
 from search_jobs.evaluate import EVALUATION_SEEDS_FROM, Meter, Reference, Subject
+from search_jobs.evaluate.portions import Portions
 from search_jobs.evaluate.reference import BLOCK, LADDER, TOLERANCE
 from tests.search_jobs.evaluate.subjects import (
     GaussianNoise,
@@ -18,7 +19,7 @@ from tests.search_jobs.search.toys import DDPM, SHAPE, GaussianVelocity, exact_e
 
 
 def reference(subject: Subject, cache: Path | None = None) -> Reference:
-    return Reference(subject, batch_rows=16, cache=cache, meter=Meter())
+    return Reference(subject, Portions(16), cache, Meter())
 
 
 def noises(first: int, count: int) -> torch.Tensor:
