@@ -98,6 +98,14 @@ def last_number(connection: Connection, job_id: str) -> int:
     return connection.execute(query).scalar_one() or 0
 
 
+def last_reason(connection: Connection, job_id: str) -> str | None:
+    """Why it was queued last; None where it only was when it was submitted."""
+    queued = select(events.c.data_json).where(events.c.job_id == job_id, events.c.kind == "queued")
+    newest = queued.order_by(events.c.number.desc()).limit(1)
+    reason: str | None = json.loads(connection.execute(newest).scalar_one()).get("reason")
+    return reason
+
+
 def _results_of(connection: Connection, rows: Sequence[AnyRow]) -> dict[str, list[AnyRow]]:
     """By job, in the order of their step counts."""
     found: dict[str, list[AnyRow]] = {row.id: [] for row in rows}

@@ -13,7 +13,8 @@ The contract, the same on SQLite and PostgreSQL:
 - **Published once**: the table, its evidence, the moves of aliases, the job's result and its event
   are one transaction. For each step count the first result stands; a repetition returns it.
 - **It does not try for ever**: a job whose process has ended MAX_ATTEMPTS times without getting
-  further than ever before has failed.
+  further than ever before has failed. Where it was measuring that it did not survive, the last
+  claim says so, and what was found is published without.
 - **Events** count 1, 2, 3 … within a job, without gaps, and tell all that happened to it.
 
 Any method raises StoreUnavailable when the database cannot be reached or stays locked: then nothing
@@ -21,7 +22,6 @@ was changed, or, where an answer was lost, doing the same again is safe.
 Threads may share a JobStore. Processes open their own.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
@@ -50,7 +50,7 @@ from .job_rows import (
     read_spec,
     result_row,
 )
-from .job_writes import Claim, Waiting
+from .job_writes import ENDED, Claim, Waiting
 from .publishing import publish_outcome
 from .spec import TERMINAL, JobEvent, JobState, Progress, SearchJob, SearchSpec, StepResult
 
@@ -180,21 +180,15 @@ class JobStore:
                 writes.end(connection, job_id, JobState.FAILED, str(error))
                 return None
             if row.attempts >= MAX_ATTEMPTS:
-                writes.end(connection, job_id, JobState.FAILED, writes.gave_up(row))
+                writes.end(connection, job_id, JobState.FAILED, writes.gave_up(connection, row))
                 return None
-            claim = Claim(job_id, row.token + 1, spec, row.furthest)
             values = {
-                "state": JobState.RUNNING,
-                "token": claim.token,
-                "attempts": row.attempts + 1,
                 "holder": holder,
                 "lease_until": moment + self.lease,
                 "started_at": row.started_at or moment,
             }
-            writes.change(connection, job_id, values)
-            started = {"attempt": claim.token}
-            writes.append_event(connection, job_id, "started", json.dumps(started))
-            return claim
+            is_last = row.attempts + 1 == MAX_ATTEMPTS
+            return writes.take(connection, row, spec, values, is_last)
 
     def stop_requested(self, claim: Claim) -> bool:
         """Whether the job is to end and keep the best so far. Raises LeaseLost, JobCancelled."""
@@ -247,9 +241,9 @@ class JobStore:
         """Queue again what a worker leaves because it was told to: this attempt does not count."""
         self._queue_again(jobs.c.holder == holder, "its worker was stopped", num_attempts=-1)
 
-    def free(self, holder: str) -> None:
+    def free(self, holder: str, reason: str = ENDED) -> None:
         """Queue again what the process of a worker held when it ended unexpectedly."""
-        self._queue_again(jobs.c.holder == holder, "its process ended unexpectedly")
+        self._queue_again(jobs.c.holder == holder, reason)
 
     def queue_lapsed(self) -> None:
         """Queue again every running job whose lease has run out: its worker is gone."""
@@ -308,12 +302,4 @@ class JobStore:
         running = select(jobs).where(jobs.c.state == JobState.RUNNING, condition)
         with self.database.writing() as connection:
             for row in connection.execute(running).all():
-                values = {
-                    "state": JobState.QUEUED,
-                    "attempts": row.attempts + num_attempts,
-                    "holder": None,
-                    "lease_until": None,
-                }
-                writes.change(connection, row.id, values)
-                told = {"spec": json.loads(row.spec_json), "reason": reason}
-                writes.append_event(connection, row.id, "queued", json.dumps(told))
+                writes.queue_again(connection, row, reason, num_attempts)

@@ -13,10 +13,13 @@ from solver_store.schema import search_job_results as results
 from solver_store.schema import search_jobs as jobs
 
 from .errors import JobCancelled, JobFinished, LeaseLost
-from .job_rows import AnyRow, job_row, last_number, now
+from .job_rows import AnyRow, job_row, last_number, last_reason, now
 from .spec import TERMINAL, JobState, Progress, SearchSpec, StepResult
 
 MAX_ERROR_LENGTH = 2000
+# Why a job has lost its process. The kernel, where memory runs out, tells nobody but by the signal.
+ENDED = "its process ended unexpectedly"
+KILLED = "its process was killed (signal 9), most likely because memory ran out"
 
 EventKind = Literal["queued", "started", "progress", "result", "stopping", "finished"]
 
@@ -29,6 +32,7 @@ class Claim:
     token: int
     spec: SearchSpec
     furthest: float = 0.0  # the fraction that earlier claims of the job have come to
+    unmeasured: int | None = None  # a step count whose measuring has ended all the earlier ones
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,41 @@ def end(connection: Connection, job_id: str, state: JobState, error: str | None 
     append_event(connection, job_id, "finished", json.dumps({"state": state, "error": error}))
 
 
-def gave_up(row: AnyRow) -> str:
+def take(
+    connection: Connection, row: AnyRow, spec: SearchSpec, values: Mapping[str, Any], is_last: bool
+) -> Claim:
+    """Let somebody work on a job, under the next token.
+
+    is_last: it is the last attempt. Where it is measuring that the ones before it came to, again
+    and again, what they had found must not be lost with this one, too.
+    """
+    progress = Progress.model_validate_json(row.progress_json)
+    is_measuring = progress.stage == "evaluation"
+    unmeasured = progress.steps if is_last and is_measuring else None
+    claim = Claim(row.id, row.token + 1, spec, row.furthest, unmeasured)
+    taken = {"state": JobState.RUNNING, "token": claim.token, "attempts": row.attempts + 1}
+    change(connection, row.id, taken | dict(values))
+    append_event(connection, row.id, "started", json.dumps({"attempt": claim.token}))
+    return claim
+
+
+def queue_again(connection: Connection, row: AnyRow, reason: str, num_attempts: int) -> None:
+    values = {
+        "state": JobState.QUEUED,
+        "attempts": row.attempts + num_attempts,
+        "holder": None,
+        "lease_until": None,
+    }
+    change(connection, row.id, values)
+    told = {"spec": json.loads(row.spec_json), "reason": reason}
+    append_event(connection, row.id, "queued", json.dumps(told))
+
+
+def gave_up(connection: Connection, row: AnyRow) -> str:
     progress = Progress.model_validate_json(row.progress_json)
     where = "" if progress.steps is None else f" of {progress.steps} steps"
+    why = f"; {KILLED}" if last_reason(connection, row.id) == KILLED else ""
     return (
         f"given up: its process ended {row.attempts} times without getting further than "
-        f"{row.furthest:.0%} (last seen: {progress.stage}{where})"
+        f"{row.furthest:.0%} (last seen: {progress.stage}{where}){why}"
     )

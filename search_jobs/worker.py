@@ -39,6 +39,7 @@ from . import tied
 from .broker import Broker
 from .errors import BrokerUnavailable, JobNotFound, SearchError
 from .job_store import JobStore
+from .job_writes import ENDED, KILLED
 from .messages import Message, tidy
 from .settings import WorkerSettings
 from .spec import JobState
@@ -61,6 +62,7 @@ class SearchWorker(Worker):
     settings: WorkerSettings
     broker: Broker | None = None
     _has_ended_horse = False  # the one that runs, or ran last
+    _was_horse_killed = False  # and not by us
     _trouble = ""  # what the log has said last of the broker
     _tend_at = 0.0  # not before: monotonic()
     last_cleaned_at: Any  # RQ's type for it is None
@@ -82,7 +84,7 @@ class SearchWorker(Worker):
         assert isinstance(job, Message)
         tie = (sys.executable, "-I", tied.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
         command = [*tie, *self.program, self.name, job.search_job_id]
-        self._has_ended_horse = False
+        self._has_ended_horse = self._was_horse_killed = False
         self._horse_pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
@@ -107,7 +109,10 @@ class SearchWorker(Worker):
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         """RQ warns of a death that it did not order; those that we order are no news."""
         pid, status, usage = super().wait_for_horse()
-        return pid, os.EX_OK if self._has_ended_horse else status, usage
+        if self._has_ended_horse:
+            return pid, os.EX_OK, usage
+        self._was_horse_killed = status is not None and _was_killed(status)
+        return pid, status, usage
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         with redis_may_be_away():
@@ -181,11 +186,18 @@ class SearchWorker(Worker):
             if self._stop_requested:
                 self.jobs.hand_back(self.name)
             else:
-                self.jobs.free(self.name)
+                reason = KILLED if self._was_horse_killed else ENDED
+                if self._was_horse_killed:
+                    logger.error("search job %s: %s", job_id, reason)
+                self.jobs.free(self.name, reason)
             if self.jobs.get(job_id).state in (JobState.SUCCEEDED, JobState.CANCELLED):
                 shutil.rmtree(self.settings.workspace(job_id), ignore_errors=True)
         except (StoreError, SearchError) as error:
             logger.warning("the lease of search job %s has to run out: %s", job_id, error)
+
+
+def _was_killed(status: int) -> bool:
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 class Watch(threading.Thread):

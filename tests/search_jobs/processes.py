@@ -32,6 +32,7 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
         self, home: Path, redis_url: str, program: str = "tests.search_jobs.quick_worker"
     ) -> None:
         self._program = program
+        self.log = home / "worker.log"
         self._environment = os.environ | {
             "FEWSTEP_HOME": str(home),
             "FEWSTEP_REDIS_URL": redis_url,
@@ -40,10 +41,11 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self._program],
-            cwd=ROOT, env=self._environment, start_new_session=True,
-        )  # fmt: skip
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._program],
+                cwd=ROOT, env=self._environment, start_new_session=True, stderr=log,
+            )  # fmt: skip
 
     @property
     def pid(self) -> int:
@@ -68,3 +70,4 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     def __exit__(self, *_: object) -> None:
         if self.is_running():
             self.kill()
+        print(self.log.read_text(), file=sys.stderr)  # shown where a test fails

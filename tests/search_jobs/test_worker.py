@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 
 from search_jobs.broker import Broker
 from search_jobs.job_store import LEASE_S
-from search_jobs.job_writes import Waiting
+from search_jobs.job_writes import ENDED, KILLED, Waiting
 from search_jobs.messages import QUEUE_NAME, open_queue, send
 from search_jobs.queue import SearchQueue
 from search_jobs.spec import JobState, SearchJob
@@ -111,18 +111,22 @@ def test_a_worker_killed_at_any_moment_costs_time_and_nothing_else(
     assert_found(sqlite_store, wait_for_the_end(queue, job_id), LINKS)
 
 
+@pytest.mark.parametrize(("by", "reason"), [(signal.SIGKILL, KILLED), (signal.SIGABRT, ENDED)])
 def test_a_job_whose_process_is_killed_goes_on_at_once(
     worker: WorkerProcess,
     queue: SearchQueue,
     sqlite_store: SolverStore,
     pid_of: Callable[[str], int],
+    by: signal.Signals,
+    reason: str,
 ) -> None:
     job_id = submit(queue)
     wait_for_progress(queue, job_id)
-    os.kill(pid_of(job_id), signal.SIGKILL)
+    os.kill(pid_of(job_id), by)
     wait_for_attempts(queue, job_id, 2)
-    reasons = [event.data.get("reason") for event in queue.events(job_id)]
-    assert "its process ended unexpectedly" in reasons
+    assert reason in [event.data.get("reason") for event in queue.events(job_id)]
+    is_said = f"search job {job_id}: {KILLED}" in worker.log.read_text()
+    assert is_said == (by == signal.SIGKILL), "memory is named only where it may be the cause"
     assert_found(sqlite_store, wait_for_the_end(queue, job_id))
 
 
@@ -150,7 +154,6 @@ def test_redis_may_die_and_forget_while_a_job_runs(
 
 @pytest.mark.parametrize("mishap", [Mishap.ASLEEP, Mishap.DEAF])
 def test_a_cancelled_job_ends_in_the_middle_of_a_computation(
-    capfd: pytest.CaptureFixture[str],  # before the worker, so that it writes there
     worker: WorkerProcess,
     queue: SearchQueue,
     pid_of: Callable[[str], int],
@@ -167,7 +170,9 @@ def test_a_cancelled_job_ends_in_the_middle_of_a_computation(
     wait_until(lambda: not (tmp_path / "searches" / job_id).exists())
     next_id = submit(queue)
     assert wait_for_the_end(queue, next_id).state == JobState.SUCCEEDED
-    assert "WARNING" not in capfd.readouterr().err, "it was asked for"
+    log = worker.log.read_text()
+    assert "is ready for search jobs" in log
+    assert "WARNING" not in log, "it was asked for"
 
 
 def test_a_stopped_job_keeps_the_best_so_far(

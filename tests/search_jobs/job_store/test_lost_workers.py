@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from search_jobs.job_store import MAX_ATTEMPTS, JobStore
-from search_jobs.job_writes import Waiting
+from search_jobs.job_writes import ENDED, KILLED, Claim, Waiting
 from search_jobs.spec import JobState, Progress
 from tests.search_jobs.builders import spec
 from tests.search_jobs.job_store.claims import claimed
@@ -50,11 +50,14 @@ def test_a_worker_knows_when_a_job_is_no_longer_its_own(jobs: JobStore, hurried:
     assert jobs.is_lost("none", "worker")
 
 
-def attempt(jobs: JobStore, job_id: str, fraction: float) -> None:
+def attempt(
+    jobs: JobStore, job_id: str, fraction: float, reason: str = ENDED, stage: str = "evaluation"
+) -> Claim:
     claim = jobs.claim(job_id, "worker")
     assert claim is not None
-    jobs.report(claim, Progress(fraction=fraction, steps=2, stage="evaluation"))
-    jobs.free("worker")
+    jobs.report(claim, Progress(fraction=fraction, steps=2, stage=stage))
+    jobs.free("worker", reason)
+    return claim
 
 
 def test_a_job_that_gets_no_further_is_given_up(jobs: JobStore) -> None:
@@ -68,6 +71,34 @@ def test_a_job_that_gets_no_further_is_given_up(jobs: JobStore) -> None:
         "given up: its process ended 5 times without getting further than 50% "
         "(last seen: evaluation of 2 steps)"
     )
+
+
+def test_a_job_given_up_after_kills_names_memory_as_the_likely_cause(jobs: JobStore) -> None:
+    job, _ = jobs.submit(spec())
+    for _ in range(MAX_ATTEMPTS):
+        attempt(jobs, job.id, 0.5, KILLED)
+    assert jobs.claim(job.id, "worker") is None
+    assert jobs.get(job.id).error == (
+        "given up: its process ended 5 times without getting further than 50% (last seen: "
+        "evaluation of 2 steps); its process was killed (signal 9), most likely because memory "
+        "ran out"
+    )
+
+
+def test_what_a_job_has_found_is_not_lost_because_measuring_ends_its_process(
+    jobs: JobStore,
+) -> None:
+    job, _ = jobs.submit(spec())
+    claims = [attempt(jobs, job.id, 0.5) for _ in range(MAX_ATTEMPTS)]
+    assert [claim.unmeasured for claim in claims] == [None] * (MAX_ATTEMPTS - 1) + [2]
+
+
+def test_a_job_whose_search_ends_its_process_has_nothing_to_publish_unmeasured(
+    jobs: JobStore,
+) -> None:
+    job, _ = jobs.submit(spec())
+    claims = [attempt(jobs, job.id, 0.5, stage="search") for _ in range(MAX_ATTEMPTS)]
+    assert {claim.unmeasured for claim in claims} == {None}
 
 
 def test_a_job_that_gets_further_may_be_killed_for_ever(jobs: JobStore) -> None:
