@@ -32,7 +32,7 @@ class Assessment:
     """What a search publishes beside its table."""
 
     name: str  # to publish under: the target's, whose aliases were looked at
-    evidence: Evidence
+    evidence: Evidence | None  # None where it could not be measured
     promotions: tuple[Promotion, ...]
     decision: str  # in a sentence or two
 

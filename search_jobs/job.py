@@ -3,21 +3,18 @@
 import logging
 from contextlib import closing
 
-from diffusion_core.errors import DiffusionError
-from solver_store.errors import StoreError
 from solver_store.store import SolverStore
 
-from .errors import JobCancelled, JobNotFound, LeaseLost, SearchError
+from .errors import JobCancelled, JobNotFound, LeaseLost
 from .job_control import JobControl
 from .job_store import JobStore
 from .job_writes import Claim
 from .patience import open_patiently, patiently
+from .reasons import OUR_ERRORS, reason_of
 from .settings import WorkerSettings, read_worker_settings
 from .spec import JobState, Progress
 
 logger = logging.getLogger(__name__)
-
-OUR_ERRORS = (SearchError, DiffusionError, StoreError)
 
 
 def perform(job_id: str, holder: str) -> None:
@@ -49,7 +46,7 @@ def search(claim: Claim, store: SolverStore, settings: WorkerSettings, control: 
 
     workspace = settings.workspace(claim.job_id)
     resources = open_resources(claim.spec.model, store, settings, workspace)
-    run_spec(claim.spec, resources, control, control.furthest)
+    run_spec(claim.spec, resources, control, control.furthest, claim.unmeasured)
 
 
 def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerSettings) -> None:
@@ -63,7 +60,7 @@ def _perform(claim: Claim, jobs: JobStore, store: SolverStore, settings: WorkerS
             raise
         except Exception as error:  # whatever it is, it ends the job, and a person wants to know
             reason = reason_of(error)
-            is_ours = isinstance(error, OUR_ERRORS)  # says all there is to know
+            is_ours = isinstance(error, OUR_ERRORS)
             logger.error("search job %s has failed: %s", claim.job_id, reason, exc_info=not is_ours)
             control.tell_the_last()
             patiently(lambda: jobs.finish(claim, JobState.FAILED, reason))
@@ -91,12 +88,3 @@ def _end(claim: Claim, jobs: JobStore, control: JobControl) -> None:
         return
     control.tell_that_all_is_done()
     patiently(lambda: jobs.finish(claim, JobState.SUCCEEDED))
-
-
-def reason_of(error: Exception) -> str:
-    """Why a job has failed, in a sentence for whoever asked for it."""
-    if isinstance(error, OUR_ERRORS):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {error}"

@@ -2,15 +2,21 @@
 
 spec -> search -> evaluate -> promotion -> control.publish
 
+What hours of searching have found is published even where it cannot be measured: then without
+evidence and promotion, and the decision says why.
+
 In several processes (distributed.py) all search; the first one alone does the rest and tells the
 others what came of it.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from diffusion_core.memory import forget_allocations
 from diffusion_core.model import LoadedModel, ModelFolder
+from solver_store.errors import StoreUnavailable
 from solver_store.records import JSON, Target
 from solver_store.store import SolverStore
 from solver_store.table import SolverTable
@@ -18,10 +24,16 @@ from solver_store.table import SolverTable
 from .assessment import Assessment, assess
 from .control import Control, StepOutcome
 from .critic import load_critic
+from .errors import JobCancelled, LeaseLost
 from .evaluate import EvaluationPlan, Meter, Subject
+from .reasons import OUR_ERRORS, reason_of
 from .reporting import Reporter
 from .search import Descended, Shard, Step, search
 from .spec import Objective, SearchSpec, StepResult
+
+logger = logging.getLogger(__name__)
+
+NOT_SURVIVED = "no process has survived measuring it, most likely because memory ran out"
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,11 @@ class SearchResources:
 
 
 def run_spec(
-    spec: SearchSpec, resources: SearchResources, control: Control, furthest: float = 0.0
+    spec: SearchSpec,
+    resources: SearchResources,
+    control: Control,
+    furthest: float = 0.0,
+    unmeasured: int | None = None,
 ) -> None:
     """Do all of a job. What an earlier run of it has published is not done again.
 
@@ -45,7 +61,8 @@ def run_spec(
     all, nothing is published. A start, which anyone can have without a search, is not worth the
     minutes of its measurement to somebody who wants an end.
 
-    furthest: the fraction that an earlier run of it has come to.
+    furthest    the fraction that an earlier run of it has come to
+    unmeasured  a step count whose measuring no earlier run has survived: it is published without
 
     In several processes, `control` and the store are those of the first one.
 
@@ -57,7 +74,8 @@ def run_spec(
     for steps in spec.steps:
         result = shard.of_first(control.result, steps)
         if result is None:
-            result = StepRun(spec, resources, control, reporter, steps).run(known)
+            why_not = NOT_SURVIVED if steps == unmeasured else None
+            result = StepRun(spec, resources, control, reporter, steps, why_not).run(known)
         if result is not None:
             known |= shard.of_first(_published, resources.store, result)
         reporter.finished(steps)
@@ -82,9 +100,12 @@ class StepRun:
         control: Control,
         reporter: Reporter,
         steps: int,
+        why_not_measured: str | None = None,
     ):
+        """why_not_measured: a reason to publish without; None measures."""
         self.spec = spec
         self.steps = steps
+        self._why_not_measured = why_not_measured
         self._resources = resources
         self._control = control
         self._reporter = reporter
@@ -113,7 +134,31 @@ class StepRun:
         return self._control.should_stop() and not self._checkpoint.exists()
 
     def _publish(self, found: Descended) -> StepResult:
-        return self._control.publish(self._outcome(found, self._assess(found.table)))
+        return self._control.publish(self._outcome(found, self._assess_if_possible(found.table)))
+
+    def _assess_if_possible(self, table: SolverTable) -> Assessment:
+        if self._why_not_measured is not None:
+            return self._not_assessed(self._why_not_measured)
+        try:
+            return self._assess(table)
+        except (JobCancelled, LeaseLost, StoreUnavailable):
+            raise
+        except Exception as error:  # whatever it is, what was found is worth more
+            reason = reason_of(error)
+            is_ours = isinstance(error, OUR_ERRORS)
+            logger.error("%d steps: not measured: %s", self.steps, reason, exc_info=not is_ours)
+        # Only here is the error gone, whose frames may hold activations.
+        forget_allocations()
+        return self._not_assessed(reason)
+
+    def _not_assessed(self, reason: str) -> Assessment:
+        target = Target(self.spec.model, self.spec.guidance_scale)
+        return Assessment(
+            name=self._resources.store.name_of(target, self.steps),
+            evidence=None,
+            promotions=(),
+            decision=f"Not measured, so nothing is promoted: {reason}.",
+        )
 
     def _search(self, known: Mapping[str, SolverTable]) -> Descended:
         spec, resources = self.spec, self._resources
@@ -135,6 +180,8 @@ class StepRun:
 
     def _assess(self, table: SolverTable) -> Assessment:
         resources = self._resources
+        # Told before the first forward, too: it may be the one that this process does not survive.
+        self._reporter.evaluating(self.steps, 0, 1)
         return assess(
             self._subject,
             resources.model.card,
@@ -164,7 +211,7 @@ class StepRun:
             target=Target(self.spec.model, self.spec.guidance_scale),
             table=found.table,
             source=self._source(found),
-            evidence=[assessment.evidence],
+            evidence=[] if assessment.evidence is None else [assessment.evidence],
             promotions=assessment.promotions,
             decision=assessment.decision,
         )

@@ -36,7 +36,7 @@ class Problem:
         card = model.card
         row_bytes = activation_bytes(model.network, card.latent_shape, model.device)
         # Without gradients a forward holds one block's, and blocks are alike.
-        rows = max(1, PART_BYTES * card.architecture.depth // row_bytes)
+        rows = max(1, PART_BYTES * card.architecture.depth // max(1, row_bytes))
         return cls(
             network=InParts(model.network, rows),
             kind=card.kind,

@@ -32,6 +32,7 @@ class Mishap(IntEnum):
     DIVERGED = 103
     DISK_FULL = 104
     BROKEN = 105
+    CROWDED = 106
 
 
 def shade_of(seed: int, links: int) -> float:
@@ -81,3 +82,7 @@ def _misbehave(seed: int, control: Control) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/5.safetensors")
         case Mishap.BROKEN:
             raise RuntimeError("mat1 and mat2 cannot be multiplied")
+        case Mishap.CROWDED:
+            import torch  # takes seconds, and the others do without
+
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

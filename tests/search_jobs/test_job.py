@@ -90,6 +90,7 @@ def test_a_job_ends_in_published_versions(
         (Mishap.DIVERGED, "the loss is nan after 3 iterations"),
         (Mishap.DISK_FULL, "No space left on device: /data/5.safetensors"),
         (Mishap.BROKEN, "RuntimeError: mat1 and mat2 cannot be multiplied"),
+        (Mishap.CROWDED, "memory ran out: CUDA out of memory. Tried to allocate 2.00 GiB."),
     ],
 )
 def test_a_failed_job_says_why_and_keeps_its_checkpoint(

@@ -1,7 +1,9 @@
 """A spec becomes published versions: search, measurement, decision, on a tiny model."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +11,9 @@ import torch
 from diffusion_core.classic import classical_table
 from diffusion_core.model import load_model
 from diffusion_core.select import SolverSelector
+from search_jobs.assessment import Assessment, assess
 from search_jobs.control import StepOutcome
-from search_jobs.errors import SearchRefused
+from search_jobs.errors import JobCancelled, SearchRefused
 from search_jobs.publishing import publish_outcome
 from search_jobs.run import SearchResources, run_spec
 from search_jobs.spec import Method, Objective, Progress, Promote, SearchSpec, StepResult
@@ -196,3 +199,75 @@ def test_a_model_without_a_critic_cannot_be_searched_for_its_distribution(
     spec = SPEC.model_copy(update={"objective": Objective.DISTRIBUTION})
     with pytest.raises(SearchRefused, match="needs a critic"):
         run_spec(spec, resources, Direct(resources.store))
+
+
+class Cancelled(Direct):
+    """Its job is cancelled where measuring begins."""
+
+    def report(self, progress: Progress) -> None:
+        super().report(progress)
+        if progress.stage == "evaluation":
+            raise JobCancelled("it was cancelled")
+
+
+def test_a_job_that_is_cancelled_while_it_is_measured_publishes_nothing(
+    resources: SearchResources,
+) -> None:
+    control = Cancelled(resources.store)
+    with pytest.raises(JobCancelled):
+        run_spec(SPEC.model_copy(update={"budget": 4_000}), resources, control)
+    assert control.results == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "memory ran out: CUDA out of memory."),
+        (SearchRefused("tiny has no finite end"), "tiny has no finite end"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x.json"), "No space left on device"),
+        (ValueError("array must not contain infs"), "ValueError: array must not contain infs"),
+    ],
+)
+def test_what_cannot_be_measured_is_published_unmeasured_and_the_next_one_measured(
+    resources: SearchResources, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def failing_at_3(*arguments: Any, **named: Any) -> Assessment:
+        if arguments[3].nfe == 3:
+            raise error
+        return assess(*arguments, **named)
+
+    monkeypatch.setattr("search_jobs.run.assess", failing_at_3)
+    control = Direct(resources.store)
+    run_spec(SPEC.model_copy(update={"steps": (3, 4), "budget": 4_000}), resources, control)
+    assert control.results[3].decision.startswith(f"Not measured, so nothing is promoted: {reason}")
+    assert (control.results[3].promoted, control.results[3].evidence) == ((), {})
+    version = resources.store.get("tiny-g1-3", 1)
+    assert version.evidence == ()
+    assert version.source["evaluations"] > 0
+    assert resources.store.aliases("tiny-g1-3") == {}
+    assert control.results[4].evidence
+
+
+def test_what_no_process_has_survived_is_not_measured_again(resources: SearchResources) -> None:
+    control = Direct(resources.store)
+    spec = SPEC.model_copy(update={"steps": (3, 4), "budget": 4_000})
+    run_spec(spec, resources, control, unmeasured=3)
+    assert "no process has survived measuring it" in control.results[3].decision
+    assert (control.results[3].promoted, control.results[3].evidence) == ((), {})
+    assert control.results[4].evidence
+
+
+def test_it_says_that_it_measures_before_it_asks_the_network(
+    resources: SearchResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first forward may be the one that the process does not survive."""
+    told: list[str] = []
+    control = Direct(resources.store)
+
+    def look(*arguments: Any, **named: Any) -> Assessment:
+        told.append(control.heard[-1].stage)
+        return assess(*arguments, **named)
+
+    monkeypatch.setattr("search_jobs.run.assess", look)
+    run_spec(SPEC.model_copy(update={"budget": 4_000}), resources, control)
+    assert told == ["evaluation"]
