@@ -21,11 +21,12 @@ def search_or_die(*arguments: Any, **options: Any) -> Any:
 
 
 MISHAPS = {
-    "the first cannot measure": ("assess", disk_is_full),
-    "the second dies": ("search", search_or_die),
+    "the first cannot measure": (run, "assess", disk_is_full),
+    "the first cannot publish": (run.StepRun, "_publish", disk_is_full),
+    "the second dies": (run, "search", search_or_die),
 }
 
 
 if __name__ == "__main__":
-    setattr(run, *MISHAPS[sys.argv[1]])
+    setattr(*MISHAPS[sys.argv[1]])
     sys.exit(main(["run", *sys.argv[2:]]))

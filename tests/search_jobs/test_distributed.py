@@ -65,12 +65,22 @@ def test_two_processes_publish_once_what_one_finds(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_fails_in_the_first_ends_both_and_is_told_once(tmp_path: Path) -> None:
     given = make_home(tmp_path)
-    ended = launch("tests.search_jobs.failing_run", "the first cannot measure", *given)
+    ended = launch("tests.search_jobs.failing_run", "the first cannot publish", *given)
     assert ended.returncode == 1
     assert ended.stderr.count("search_jobs: [Errno 28] No space left on device") == 1
     assert str(ROOT / "search_jobs") not in ended.stderr, "a traceback of ours"
     # What was found before is kept, for the same command to go on from.
     assert list((tmp_path / "searches").glob("*/2.safetensors"))
+
+
+@pytest.mark.slow
+def test_what_the_first_cannot_measure_is_published_and_both_go_on(tmp_path: Path) -> None:
+    given = make_home(tmp_path)
+    ended = launch("tests.search_jobs.failing_run", "the first cannot measure", *given)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("Not measured, so nothing is promoted") == len(NAMES)
+    for name in NAMES:
+        only_table(tmp_path, name)
 
 
 @pytest.mark.slow
