@@ -5,7 +5,7 @@ from time import perf_counter
 
 import torch
 
-from diffusion_core.memory import forget_allocations, is_out_of_memory
+from diffusion_core.memory import forget_allocations, is_out_of_memory, synchronise
 
 Work = Callable[[], object]
 
@@ -29,9 +29,3 @@ def timed_in_memory(work: Work, device: torch.device) -> float | None:
     # Only here is the error gone, whose frames hold what was made.
     forget_allocations()
     return None
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given; a CPU has, when it returns."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
