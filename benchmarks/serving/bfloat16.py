@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from diffusion_core.model import LoadedModel
-from service.engine.warm_up import best_row_count, forward_seconds
+from service.engine.warm_up import best_row_count, step_seconds
 
 from .. import environment
 from ..processes import BenchmarkError
@@ -78,7 +78,7 @@ def _ms_per_row(models: Mapping[str, LoadedModel], rows: int, rounds: int) -> di
     seen: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(rounds):
         for name, model in models.items():
-            seen[name].append(1000 * forward_seconds(model, rows) / rows)
+            seen[name].append(1000 * step_seconds(model, rows) / rows)
     return {name: median(values) for name, values in seen.items()}
 
 

@@ -21,7 +21,7 @@ from .requests import ImageRequest
 from .spare_time import NothingToDo, SpareTimeWork
 from .stats import EngineStats
 from .submission import ImageLane, Notify, Submission, image_lanes
-from .warm_up import best_row_count, timed_forward, working_memory
+from .warm_up import best_row_count, timed_step, working_memory
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Engine:
         Waits; the images of other models go on between the forwards of the measurement.
         Raises ModelTooLarge where a forward has no room, what else a forward raises, and Draining.
         """
-        row_limit = self._max_rows or best_row_count(model, self._time_forward)
+        row_limit = self._max_rows or best_row_count(model, self._time_step)
         self._working_memory[model.card.name] = self._inbox.ask(
             lambda: working_memory(model, row_limit)
         )
@@ -178,12 +178,12 @@ class Engine:
         ]
         return time.monotonic() - min(came) if came else 0.0
 
-    def _time_forward(self, model: LoadedModel, rows: int) -> float:
+    def _time_step(self, model: LoadedModel, rows: int) -> float:
         """Measured on the engine thread: another one would have other threads to compute with."""
 
         def measured_s() -> float:
             with self._loop.pulse.working(model.card.name, Work.FORWARD):
-                return timed_forward(model, rows)
+                return timed_step(model, rows)
 
         return self._inbox.ask(measured_s)
 

@@ -1,4 +1,4 @@
-"""How many network rows a forward should have, and what it takes; before the first request."""
+"""How many network rows a step should have, and what it takes; before the first request."""
 
 import logging
 import time
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 
+from diffusion_core.classic import classical_table
 from diffusion_core.errors import ModelTooLarge
 from diffusion_core.memory import (
     forget_allocations,
@@ -16,37 +17,57 @@ from diffusion_core.memory import (
     synchronise,
 )
 from diffusion_core.model import LoadedModel
+from diffusion_core.program import compile_program
+
+from .lanes import LaneBank, LaneStep
+from .requests import ImageRequest
 
 logger = logging.getLogger(__name__)
 
 ROW_COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)  # from what a guided picture takes
 CPU_ROW_COUNTS = ROW_COUNTS[:5]
-GOOD_ENOUGH = 0.95  # of the best rate: fewer rows a forward means earlier answers
+GOOD_ENOUGH = 0.97  # of the best rate: fewer rows a step means earlier answers
 ROUNDS = 3  # in which all row counts are measured again
-LONG_S = 0.5  # after a forward so long more rows are tried only while they pay
+LONG_S = 0.5  # after a step so long more rows are tried only while they pay
 LAST_S = 2.0  # one so long is seen once, and no more rows are tried
 
 T = TypeVar("T")
-TimeForward = Callable[[LoadedModel, int], float]  # seconds of a forward of so many rows
+TimeStep = Callable[[LoadedModel, int], float]  # seconds of a step of so many rows
 
 
-def timed_forward(model: LoadedModel, rows: int) -> float:
-    """Seconds that a forward of so many rows takes."""
+@torch.inference_mode()
+def timed_step(model: LoadedModel, rows: int) -> float:
+    """Seconds that guided lanes take to advance by a step, so many rows together.
+
+    Not the forward alone: what comes on top of it is nearly the same for few rows and for many.
+    """
+    card = model.card
+    table = classical_table(card.default_solver, card.schedule, steps=2)
+    request = ImageRequest(
+        model=card.name,
+        program=compile_program(table, card.kind),
+        class_label=0,
+        guidance_scale=2.0,
+        seed=0,
+    )
+    num_lanes = rows // request.rows
+    bank = LaneBank(model, num_lanes)
+    steps = [LaneStep(bank.admit(request), request, step=0) for _ in range(num_lanes)]
     synchronise(model.device)  # what another model left to do is no part of it
     started = time.perf_counter()
-    forward_zeros(model, rows)
+    bank.advance(steps, pad_to=0)
     return time.perf_counter() - started
 
 
-def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward) -> int:
-    """The smallest row count whose rate is within 5 % of the best one seen; at least 2.
+def best_row_count(model: LoadedModel, time_step: TimeStep = timed_step) -> int:
+    """The smallest row count whose rate is within 3 % of the best one seen; at least 2.
 
-    A long forward may be that of a small network on cores that others use just now, where all row
+    A long step may be that of a small network on cores that others use just now, where all row
     counts take as long: so it is not the last.
 
     Raises ModelTooLarge where memory runs out already at 2 rows.
     """
-    seconds = _measured_seconds(model, time_forward)
+    seconds = _measured_seconds(model, time_step)
     if not seconds:
         raise ModelTooLarge(
             f"{model.card.name} fits on {model.device}, "
@@ -57,16 +78,16 @@ def best_row_count(model: LoadedModel, time_forward: TimeForward = timed_forward
     return min(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best)
 
 
-def _measured_seconds(model: LoadedModel, time_forward: TimeForward) -> dict[int, float]:
-    """Of the shortest forward, by its rows, as far as more of them may pay and have room."""
+def _measured_seconds(model: LoadedModel, time_step: TimeStep) -> dict[int, float]:
+    """Of the shortest step, by its rows, as far as more of them may pay and have room."""
     counts = CPU_ROW_COUNTS if model.device.type == "cpu" else ROW_COUNTS
     # A model's first forward loads libraries and builds kernels, which may take longer than any.
-    if _if_room(model, counts[0], time_forward) is None:
+    if _if_room(model, counts[0], time_step) is None:
         return {}
     shortest: dict[int, float] = {}
     best_rate = 0.0
     for rows in counts:
-        seconds = _if_room(model, rows, partial(forward_seconds, time_forward=time_forward))
+        seconds = _if_room(model, rows, partial(step_seconds, time_step=time_step))
         if seconds is None:
             break
         shortest[rows] = seconds
@@ -78,7 +99,7 @@ def _measured_seconds(model: LoadedModel, time_forward: TimeForward) -> dict[int
     for _ in range(ROUNDS):
         for rows, seconds in shortest.items():
             if seconds <= LONG_S:
-                again = _if_room(model, rows, time_forward)
+                again = _if_room(model, rows, time_step)
                 shortest[rows] = min(seconds, again or seconds)
     return shortest
 
@@ -104,12 +125,10 @@ def _if_room(model: LoadedModel, rows: int, work: Callable[[LoadedModel, int], T
     return None
 
 
-def forward_seconds(
-    model: LoadedModel, rows: int, time_forward: TimeForward = timed_forward
-) -> float:
-    """Of a forward of so many rows, after one that warms up."""
-    first = time_forward(model, rows)
-    return first if first > LAST_S else time_forward(model, rows)
+def step_seconds(model: LoadedModel, rows: int, time_step: TimeStep = timed_step) -> float:
+    """Of a step of so many rows, after one that warms up."""
+    first = time_step(model, rows)
+    return first if first > LAST_S else time_step(model, rows)
 
 
 @torch.inference_mode()

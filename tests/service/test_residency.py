@@ -198,7 +198,7 @@ def test_nothing_keeps_an_unloaded_model_alive(live: Live, name: str) -> None:
 def test_a_model_that_was_measured_at_the_start_can_go_too(
     start_server, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("service.engine.engine.best_row_count", lambda model, time_forward: 4)
+    monkeypatch.setattr("service.engine.engine.best_row_count", lambda model, time_step: 4)
     write_tiny_model(tmp_path / "models", "first")
     with start_server(home=tmp_path, models=("first",), max_rows=None) as live:
         network = weakref.ref(live.services.models["first"].network)
@@ -337,7 +337,7 @@ def no_forward_of(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 2 * LAST_S  # so no more rows are tried
 
-    monkeypatch.setattr("service.engine.engine.timed_forward", timed)
+    monkeypatch.setattr("service.engine.engine.timed_step", timed)
 
 
 def test_a_model_whose_forward_has_no_room_is_refused_and_leaves_nothing_behind(

@@ -142,9 +142,9 @@ def test_the_forwards_by_which_a_model_is_measured_are_progress(
     running = Engine(queue_rows=100)
     seen: list[bool] = []
 
-    def measure(model: LoadedModel, time_forward: Callable[[LoadedModel, int], float]) -> int:
+    def measure(model: LoadedModel, time_step: Callable[[LoadedModel, int], float]) -> int:
         assert progress(running) is None
-        time_forward(model, 2)
+        time_step(model, 2)
         seen.append(progress(running) is not None)
         return 2
 
