@@ -3,10 +3,13 @@
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from .host import give_back_freed_memory
+
+T = TypeVar("T")
 
 MEMINFO = Path("/proc/meminfo")
 PROCESS = Path("/proc/self")
@@ -34,6 +37,21 @@ def synchronise(device: torch.device) -> None:
     """Wait for all that the device was asked to do; raises what went wrong with it meanwhile."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def if_room(work: Callable[[], T]) -> T | None:
+    """What the work returns; None where memory ran out, and what it had taken is free again.
+
+    Raises what else goes wrong.
+    """
+    try:
+        return work()
+    except Exception as error:  # torch has no one kind for it; any other goes on
+        if not is_out_of_memory(error):
+            raise
+    # Only here is the error gone, whose frames hold what was made.
+    forget_allocations()
+    return None
 
 
 def forget_allocations() -> None:

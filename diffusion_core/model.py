@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import nn
 from .card import ModelCard
 from .decoder import NOT_FOR_DECODING, Decoder, load_decoder
 from .errors import ModelInvalid, ModelNotFound, ModelTooLarge
-from .memory import available_memory, forget_allocations, in_words, is_out_of_memory
+from .memory import available_memory, if_room, in_words
 from .networks.blank import blank
 from .networks.packed import can_pack, pack_linear_layers
 from .tensors import load_tensors, num_elements
@@ -102,14 +102,10 @@ def load_checked_model(
     folder: ModelFolder, device: torch.device, dtype: torch.dtype
 ) -> LoadedModel:
     """`load_model` after `check_room`, for which whoever shares the device has a better moment."""
-    try:
-        return _load(folder, device, dtype)
-    except Exception as error:  # torch has no one kind for it; any other goes on
-        if not is_out_of_memory(error):
-            raise
-    # Only here is the error gone, whose frames hold what was loaded.
-    forget_allocations()
-    raise ModelTooLarge(f"{folder.card.name}: memory ran out while it was loaded on {device}")
+    model = if_room(partial(_load, folder, device, dtype))
+    if model is None:
+        raise ModelTooLarge(f"{folder.card.name}: memory ran out while it was loaded on {device}")
+    return model
 
 
 def _load(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> LoadedModel:

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
-from diffusion_core.memory import forget_allocations, is_out_of_memory
+from diffusion_core.memory import if_room
 
 from ..errors import SearchRefused
 
@@ -33,14 +34,10 @@ class Portions:
                 yield made
 
     def _made(self, work: Callable[[range], Made], part: range) -> Made | None:
-        """None where memory ran out; what the work had taken of it is given back."""
-        try:
-            return work(part)
-        except Exception as error:  # torch has no one kind for it; any other goes on
-            if not is_out_of_memory(error):
-                raise
-        # Only here is the error gone, whose frames hold the activations.
-        forget_allocations()
+        """None where memory ran out."""
+        made = if_room(partial(work, part))
+        if made is not None:
+            return made
         if len(part) == 1:
             raise SearchRefused(
                 "nothing can be measured: memory runs out already at a single sample"

@@ -10,12 +10,7 @@ import torch
 
 from diffusion_core.classic import classical_table
 from diffusion_core.errors import ModelTooLarge
-from diffusion_core.memory import (
-    forget_allocations,
-    is_out_of_memory,
-    peak_memory,
-    synchronise,
-)
+from diffusion_core.memory import if_room, peak_memory, synchronise
 from diffusion_core.model import LoadedModel
 from diffusion_core.program import compile_program
 
@@ -109,20 +104,15 @@ def working_memory(model: LoadedModel, rows: int) -> int:
 
     Of more pictures nothing is said: where memory ends, the engine decodes fewer at once.
     """
-    return peak_memory(lambda: _if_room(model, rows, draw_zeros), model.device)
+    return peak_memory(lambda: if_room(partial(draw_zeros, model, rows)), model.device)
 
 
 def _if_room(model: LoadedModel, rows: int, work: Callable[[LoadedModel, int], T]) -> T | None:
-    """None where memory runs out; what the work had taken of it is given back."""
-    try:
-        return work(model, rows)
-    except Exception as error:  # torch has no one kind for it; any other goes on
-        if not is_out_of_memory(error):
-            raise
+    """None where memory runs out."""
+    done = if_room(partial(work, model, rows))
+    if done is None:
         logger.warning("out of memory at %d rows of %s", rows, model.card.name)
-    # Only here is the error gone, whose frames hold the activations.
-    forget_allocations()
-    return None
+    return done
 
 
 def step_seconds(model: LoadedModel, rows: int, time_step: TimeStep = timed_step) -> float:

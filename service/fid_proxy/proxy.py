@@ -28,7 +28,7 @@ MAX_STEPS = 32  # beyond, step counts share a label, and a mixture of solvers ha
 MAX_WAITING = 64  # pictures; what comes while so many wait is not judged
 IMAGES_AT_ONCE = 4  # that the judge reads in a slice
 EVALUATE_EVERY = 64  # pictures of a series
-SHARE = 0.01  # of the time that steps take
+SHARE = 0.005  # of the time that steps take; it costs somewhat more than it takes
 
 
 class Fate(StrEnum):
