@@ -76,6 +76,9 @@ def add_model(models: Path, addition: Addition, tell: Tell = lambda stage: None)
         tell("noting the digest")
         card = _card(addition, architecture, unfinished / WEIGHTS_FILE)
         write_atomically(card.model_dump_json(indent=2).encode() + b"\n", unfinished / CARD_FILE)
+        for weights_file in unfinished.rglob("*.safetensors"):
+            # safetensors lets nobody else read what it writes; a server may be somebody else.
+            shutil.copymode(unfinished / CARD_FILE, weights_file)
         models.mkdir(exist_ok=True)
         unfinished.rename(target)
     return ModelFolder.read(target)

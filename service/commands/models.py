@@ -90,6 +90,7 @@ def _add(arguments: argparse.Namespace) -> None:
     print(folder.path)
     if folder.card.vae is None:
         print("without an autoencoder (--vae), pictures are small estimates from the latents")
+    print(f"a server that starts loads it; `{CALLED} models load {folder.card.name}` one that runs")
 
 
 def _with_progress(home: Path, addition: "Addition") -> "ModelFolder":

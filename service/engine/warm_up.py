@@ -23,6 +23,7 @@ ROW_COUNTS = (2, 4, 8, 16, 32, 64, 128, 256)  # from what a guided picture takes
 CPU_ROW_COUNTS = ROW_COUNTS[:5]
 GOOD_ENOUGH = 0.97  # of the best rate: fewer rows a step means earlier answers
 ROUNDS = 3  # in which all row counts are measured again
+FEW, SHORT_S = 8, 0.1  # rows that are taken without a look at their rate, if a step is so short
 LONG_S = 0.5  # after a step so long more rows are tried only while they pay
 LAST_S = 2.0  # one so long is seen once, and no more rows are tried
 
@@ -57,6 +58,9 @@ def timed_step(model: LoadedModel, rows: int) -> float:
 def best_row_count(model: LoadedModel, time_step: TimeStep = timed_step) -> int:
     """The smallest row count whose rate is within 3 % of the best one seen; at least 2.
 
+    But not fewer than FEW where those take a short time: on cores that others use while it is
+    measured, rates say little, and few rows would hold up the server for good.
+
     A long step may be that of a small network on cores that others use just now, where all row
     counts take as long: so it is not the last.
 
@@ -70,7 +74,8 @@ def best_row_count(model: LoadedModel, time_step: TimeStep = timed_step) -> int:
         )
     rates = {rows: rows / taken for rows, taken in seconds.items()}
     best = max(rates.values())
-    return min(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+    few = max((rows for rows in seconds if rows <= FEW and seconds[rows] <= SHORT_S), default=0)
+    return max(few, min(rows for rows, rate in rates.items() if rate >= GOOD_ENOUGH * best))
 
 
 def _measured_seconds(model: LoadedModel, time_step: TimeStep) -> dict[int, float]:

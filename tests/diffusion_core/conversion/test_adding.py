@@ -117,6 +117,14 @@ def test_the_autoencoder_comes_along(models, tmp_path, vae) -> None:
     assert model.num_bytes == folder.num_bytes(torch.float32) == needed
 
 
+def test_whoever_may_read_the_card_may_read_all_of_a_model(models, tmp_path, vae) -> None:
+    torch.save(trained(SMALL_DIT).state_dict(), tmp_path / "file.pt")
+    addition = Addition(small("sit-xl-2-256"), tmp_path / "file.pt", "mine", vae)
+    files = [file for file in add_model(models, addition).path.rglob("*") if file.is_file()]
+    assert len(files) == 4  # the card, the weights, the autoencoder's, its configuration
+    assert len({file.stat().st_mode for file in files}) == 1
+
+
 def test_an_autoencoder_is_a_folder_and_no_name_to_download(models, tmp_path) -> None:
     name = Path("stabilityai/sd-vae-ft-ema")
     with pytest.raises(ModelInvalid, match=f"{name}: no such folder; nothing is downloaded"):
