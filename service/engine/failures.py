@@ -22,7 +22,7 @@ def attempted(what: str, work: Callable[[], T]) -> T | ServiceError:
     """
     try:
         return work()
-    except Exception as error:
+    except Exception as error:  # whatever it is, the thread goes on
         failure = public(error)
         if isinstance(failure, OutOfMemory):
             logger.error("memory ran out: %s", what)
